@@ -4,10 +4,16 @@
 //! argument, and what they want done they return as commands that a shell carries out. Everything is `Clone + Eq +
 //! Hash`, so that it can be simulated, searched and replayed.
 
+pub mod beat;
+pub mod decide;
+pub mod detector;
+pub mod gateway;
 pub mod heartbeat;
 pub mod node;
 pub mod reason;
 pub mod report;
+pub mod resource;
+pub mod supervisor;
 pub mod time;
 pub mod word;
 

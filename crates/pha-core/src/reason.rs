@@ -53,12 +53,16 @@ pub enum Reason {
     PeerLeft,
     /// Rule 13, waiting: nobody is active and this node must not take over (unfit, gateway not reachable, hold).
     NotEligible,
+    /// Rule 14: the wire is being asked whether a silent peer still holds an address.
+    Probing,
     /// Rule 14: a silent peer's address still answers.
     AddressHeld,
     /// The daemons were stopped.
     Stopped,
     /// Resources were found up after a restart of supervise.
     Adopted,
+    /// A resource failed here: it is restarted in place, or what was started with it is stopped.
+    ResourceFailed,
 }
 
 impl Reason {
@@ -79,8 +83,8 @@ impl Reason {
             Self::Unfit => 11,
             Self::Claim | Self::ClaimTurn | Self::PeerUnclean => 12,
             Self::PeerDead | Self::PeerLeft | Self::NotEligible => 13,
-            Self::AddressHeld => 14,
-            Self::Starting | Self::Stopped | Self::Adopted => return None,
+            Self::Probing | Self::AddressHeld => 14,
+            Self::Starting | Self::Stopped | Self::Adopted | Self::ResourceFailed => return None,
         })
     }
 }
@@ -111,9 +115,11 @@ impl fmt::Display for Reason {
             Self::PeerDead => "peer dead",
             Self::PeerLeft => "peer left",
             Self::NotEligible => "not eligible to take over",
+            Self::Probing => "peer silent, asking the wire",
             Self::AddressHeld => "peer silent, address held",
             Self::Stopped => "stopped",
             Self::Adopted => "adopted",
+            Self::ResourceFailed => "resource failed",
         })
     }
 }

@@ -169,6 +169,8 @@ pub struct Wishes {
     pub maintenance: bool,
     /// Resources that `res stop` keeps down.
     pub held: Vec<String>,
+    /// When `online` was last typed: failures before it are forgiven.
+    pub forgiven: BootTime,
 }
 
 /// `offline` as it was typed.

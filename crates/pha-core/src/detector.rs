@@ -1,0 +1,315 @@
+//! The failure detector: is this peer alive?
+//!
+//! ```text
+//!   Unheard ──heartbeat──▶ Alive ◀──heartbeat── Suspect ──dead time──▶ Dead
+//!                            │  └─1.5 intervals──▶ ▲                     │
+//!                            │                                           │
+//!                            └──says LEFT or KEPT──▶ Absent ◀────────────┘ heartbeat: Alive or Absent
+//! ```
+//!
+//! One [`PeerDetector`] a peer, fed with authentic heartbeats; it accuses only for silence that this machine was awake
+//! to hear: [`PeerDetector::was_late`] excuses the peer for the time its own timer overslept.
+
+use std::time::Duration;
+
+use crate::heartbeat::{Heartbeat, Saying, Serial};
+use crate::node::NodeId;
+use crate::report::{LinkReport, Liveness, PeerReport};
+use crate::time::BootTime;
+use crate::word::Word;
+
+/// The detector's two times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DetectorSettings {
+    /// `HEARTBEAT_INT`.
+    pub interval: Duration,
+    /// `DEADTIME`.
+    pub dead_time: Duration,
+}
+
+impl DetectorSettings {
+    fn suspect_time(&self) -> Duration {
+        self.interval * 3 / 2
+    }
+
+    /// A timer that fires later than this makes the detector doubt itself.
+    #[must_use]
+    pub fn tolerated_lateness(&self) -> Duration {
+        self.dead_time / 4
+    }
+}
+
+/// Whether a heartbeat brings news or is a copy that came over another link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arrival {
+    /// Newer than anything heard.
+    Newest,
+    /// Heard before on another link.
+    Copy,
+}
+
+/// Watches one peer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PeerDetector {
+    settings: DetectorSettings,
+    own_config: u32,
+    silent_since: BootTime,
+    report: PeerReport,
+    link_serials: Vec<Serial>,
+}
+
+impl PeerDetector {
+    /// A peer that has not been heard; `addresses` name its links, `own_config` is the hash to compare with.
+    #[must_use]
+    pub fn new(
+        node: NodeId,
+        addresses: Vec<String>,
+        own_config: u32,
+        settings: DetectorSettings,
+        now: BootTime,
+    ) -> Self {
+        let links: Vec<LinkReport> = addresses
+            .into_iter()
+            .map(|address| LinkReport { address, heard_at: None, longest_gap: Duration::ZERO, received: 0, lost: 0 })
+            .collect();
+        Self {
+            settings,
+            own_config,
+            silent_since: now,
+            link_serials: vec![Serial::default(); links.len()],
+            report: PeerReport {
+                node,
+                liveness: Liveness::Unheard,
+                liveness_since: now,
+                saying: None,
+                word_since: now,
+                progress_until: None,
+                serial: Serial::default(),
+                heard_at: None,
+                hears_us: Serial::default(),
+                reply_wanted: Serial::default(),
+                supervise_age: Duration::ZERO,
+                config_differs: false,
+                links,
+            },
+        }
+    }
+
+    /// An authentic, fresh heartbeat came in over `link` (an index into the addresses).
+    pub fn heartbeat_received(&mut self, heartbeat: &Heartbeat, link: usize, arrival: Arrival, now: BootTime) {
+        self.note_link(link, heartbeat.serial, now);
+        self.silent_since = now;
+        self.report.heard_at = Some(now);
+        if arrival == Arrival::Newest {
+            self.note_saying(heartbeat, now);
+        }
+        let gone = self.report.saying.is_some_and(|s| s.word.status().is_none());
+        self.change_liveness(if gone { Liveness::Absent } else { Liveness::Alive }, now);
+    }
+
+    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept.
+    pub fn was_late(&mut self, lateness: Duration, now: BootTime) {
+        self.silent_since = (self.silent_since + lateness).min(now);
+    }
+
+    /// Time has come for [`Self::next_deadline`].
+    pub fn deadline_passed(&mut self, now: BootTime) {
+        let silence = now.since(self.silent_since);
+        match self.report.liveness {
+            Liveness::Alive | Liveness::Suspect if silence >= self.settings.dead_time => {
+                self.change_liveness(Liveness::Dead, now);
+            }
+            Liveness::Alive if silence >= self.settings.suspect_time() => self.change_liveness(Liveness::Suspect, now),
+            Liveness::Alive | Liveness::Suspect | Liveness::Unheard | Liveness::Dead | Liveness::Absent => {}
+        }
+    }
+
+    /// When silence next means something.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<BootTime> {
+        match self.report.liveness {
+            Liveness::Alive => Some(self.silent_since + self.settings.suspect_time()),
+            Liveness::Suspect => Some(self.silent_since + self.settings.dead_time),
+            Liveness::Unheard | Liveness::Dead | Liveness::Absent => None,
+        }
+    }
+
+    /// What stands in the status database.
+    #[must_use]
+    pub const fn report(&self) -> &PeerReport {
+        &self.report
+    }
+
+    fn change_liveness(&mut self, to: Liveness, now: BootTime) {
+        if self.report.liveness != to {
+            self.report.liveness = to;
+            self.report.liveness_since = now;
+        }
+    }
+
+    fn note_link(&mut self, index: usize, serial: Serial, now: BootTime) {
+        let (Some(link), Some(last)) = (self.report.links.get_mut(index), self.link_serials.get_mut(index)) else {
+            return;
+        };
+        if serial.incarnation == last.incarnation {
+            link.lost += serial.sequence.saturating_sub(last.sequence + 1);
+            let gap = link.heard_at.map_or(Duration::ZERO, |heard| now.since(heard));
+            link.longest_gap = link.longest_gap.max(gap);
+        }
+        link.received += 1;
+        link.heard_at = Some(now);
+        *last = serial;
+    }
+
+    fn note_saying(&mut self, heartbeat: &Heartbeat, now: BootTime) {
+        let report = &mut self.report;
+        let said = heartbeat.saying;
+        if report.saying.is_none_or(|before| !same_word(before.word, said.word)) {
+            report.word_since = now;
+        }
+        report.progress_until = match said.word {
+            Word::Progress { remaining, .. } => Some(now + remaining),
+            Word::Online | Word::Offline { .. } | Word::Left { .. } | Word::Kept => None,
+        };
+        // Remaining time runs down by itself; what is stored must change only when the peer's mind does.
+        report.saying = Some(Saying { word: without_remaining(said.word), ..said });
+        report.serial = heartbeat.serial;
+        report.hears_us = heartbeat.heard;
+        report.supervise_age = heartbeat.supervise_age;
+        report.config_differs = said.config_hash != self.own_config;
+        if heartbeat.reply_wanted {
+            report.reply_wanted = heartbeat.serial;
+        }
+    }
+}
+
+fn without_remaining(word: Word) -> Word {
+    match word {
+        Word::Progress { direction, .. } => Word::Progress { direction, remaining: Duration::ZERO },
+        Word::Online | Word::Offline { .. } | Word::Left { .. } | Word::Kept => word,
+    }
+}
+
+/// Whether two words are the same but for the time that remains.
+#[must_use]
+pub fn same_word(a: Word, b: Word) -> bool {
+    without_remaining(a) == without_remaining(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Term;
+    use crate::word::{Direction, Gateway, LeaveCause};
+
+    const INTERVAL: Duration = Duration::from_millis(200);
+    const DEAD: Duration = Duration::from_millis(600);
+
+    fn at(ms: u64) -> BootTime {
+        BootTime::ZERO + Duration::from_millis(ms)
+    }
+
+    fn detector() -> PeerDetector {
+        let settings = DetectorSettings { interval: INTERVAL, dead_time: DEAD };
+        let node = NodeId::new(2).expect("2 is a node id");
+        PeerDetector::new(node, vec!["10.0.0.2".into(), "10.1.0.2".into()], 7, settings, at(0))
+    }
+
+    fn heartbeat(sequence: u64, word: Word) -> Heartbeat {
+        Heartbeat {
+            node: NodeId::new(2).expect("2 is a node id"),
+            serial: Serial { incarnation: 1, sequence },
+            saying: Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 7 },
+            reply_wanted: false,
+            heard: Serial::default(),
+            supervise_age: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_silent_peer_is_suspected_after_one_and_a_half_intervals_and_dead_after_the_dead_time() {
+        // P61
+        let mut d = detector();
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(1000));
+        assert_eq!(d.report().liveness, Liveness::Alive);
+        assert_eq!(d.next_deadline(), Some(at(1300)));
+        d.deadline_passed(at(1299));
+        assert_eq!(d.report().liveness, Liveness::Alive);
+        d.deadline_passed(at(1300));
+        assert_eq!(d.report().liveness, Liveness::Suspect);
+        assert_eq!(d.next_deadline(), Some(at(1600)));
+        d.deadline_passed(at(1600));
+        assert_eq!(d.report().liveness, Liveness::Dead);
+        assert_eq!(d.next_deadline(), None);
+        d.heartbeat_received(&heartbeat(2, Word::Offline { clean: true }), 0, Arrival::Newest, at(9000));
+        assert_eq!(d.report().liveness, Liveness::Alive);
+    }
+
+    #[test]
+    fn an_unheard_peer_stays_unheard() {
+        let mut d = detector();
+        d.deadline_passed(at(100_000));
+        assert_eq!(d.report().liveness, Liveness::Unheard);
+    }
+
+    #[test]
+    fn a_peer_that_says_it_left_is_absent_at_once_and_never_dies() {
+        let mut d = detector();
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
+        for word in [Word::Left { cause: LeaveCause::Operator }, Word::Kept] {
+            d.heartbeat_received(&heartbeat(2, word), 0, Arrival::Newest, at(10));
+            d.deadline_passed(at(10_000));
+            assert_eq!(d.report().liveness, Liveness::Absent);
+            assert_eq!(d.next_deadline(), None);
+        }
+    }
+
+    #[test]
+    fn a_starved_receiver_does_not_accuse() {
+        let mut d = detector();
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
+        // The timer due at 300 fired at 2300.
+        d.was_late(Duration::from_millis(2000), at(2300));
+        d.deadline_passed(at(2300));
+        assert_eq!(d.report().liveness, Liveness::Suspect);
+        d.deadline_passed(at(2600));
+        assert_eq!(d.report().liveness, Liveness::Dead);
+    }
+
+    #[test]
+    fn any_link_keeps_the_peer_alive_and_each_link_counts_its_own_losses() {
+        let mut d = detector();
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
+        d.heartbeat_received(&heartbeat(1, Word::Online), 1, Arrival::Copy, at(1));
+        d.heartbeat_received(&heartbeat(2, Word::Online), 1, Arrival::Newest, at(200));
+        d.heartbeat_received(&heartbeat(4, Word::Online), 1, Arrival::Newest, at(600));
+        d.heartbeat_received(&heartbeat(4, Word::Online), 0, Arrival::Copy, at(601));
+        let links = &d.report().links;
+        assert_eq!((links[0].received, links[0].lost), (2, 2));
+        assert_eq!((links[1].received, links[1].lost), (3, 1));
+        assert_eq!(links[1].longest_gap, Duration::from_millis(400));
+        assert_eq!(d.report().liveness, Liveness::Alive);
+    }
+
+    #[test]
+    fn progress_carries_a_deadline_on_this_clock_and_its_countdown_is_no_change_of_word() {
+        // P11, P12
+        let mut d = detector();
+        let progress = |ms| Word::Progress { direction: Direction::Starting, remaining: Duration::from_millis(ms) };
+        d.heartbeat_received(&heartbeat(1, progress(5000)), 0, Arrival::Newest, at(100));
+        d.heartbeat_received(&heartbeat(2, progress(4800)), 0, Arrival::Newest, at(300));
+        assert_eq!(d.report().word_since, at(100));
+        assert_eq!(d.report().progress_until, Some(at(5100)));
+        d.heartbeat_received(&heartbeat(3, Word::Online), 0, Arrival::Newest, at(500));
+        assert_eq!((d.report().word_since, d.report().progress_until), (at(500), None));
+    }
+
+    #[test]
+    fn another_configuration_is_noticed() {
+        let mut d = detector();
+        let mut other = heartbeat(1, Word::Online);
+        other.saying.config_hash = 8;
+        d.heartbeat_received(&other, 0, Arrival::Newest, at(0));
+        assert!(d.report().config_differs);
+    }
+}

@@ -1,0 +1,338 @@
+//! Carrying a decision out: claims, plans, releases, rests, and the ordered end of the daemon.
+
+use std::time::Duration;
+
+use super::plan::Plan;
+use super::{Command, Ending, Note, Rest, Supervisor};
+use crate::decide::{Action, Decision, Doing, OfflineRequest, PeerState, View};
+use crate::node::Term;
+use crate::reason::Reason;
+use crate::report::ResourceState;
+use crate::resource::{Call, Outcome};
+use crate::word::{Direction, LeaveCause, Role, Word};
+
+impl Supervisor {
+    pub(super) fn note_decision(&mut self, decision: Decision) {
+        if decision.reason == Reason::ClaimTurn {
+            self.turn_since = self.turn_since.or(Some(self.now));
+        } else if decision.action != Action::BeActive {
+            self.turn_since = None;
+        }
+        let honoured = matches!(decision.reason, Reason::Operator | Reason::Maintenance);
+        if self.offline_request() == OfflineRequest::Wanted && !honoured {
+            self.give_up_offline();
+        }
+        if decision != self.decision {
+            if decision.reason != self.decision.reason {
+                self.decision_since = self.now;
+                self.commands.push(Command::Note(Note::Reason(decision.reason)));
+            }
+            self.decision = decision;
+        }
+    }
+
+    pub(super) fn act(&mut self, decision: Decision) {
+        if decision.action != Action::ReleaseAndRest {
+            self.rest = None;
+        }
+        match decision.action {
+            Action::Keep | Action::Pause => {}
+            Action::BeActive => self.be_active(decision.reason),
+            Action::Release => self.release(decision.reason),
+            Action::ReleaseAndRest => {
+                self.release(decision.reason);
+                self.rest_if_released(decision.reason);
+            }
+        }
+    }
+
+    fn be_active(&mut self, reason: Reason) {
+        if self.plan.is_some() || self.claiming {
+            return;
+        }
+        if self.role == Role::Standby {
+            if self.now >= self.fitness.retry_at() {
+                self.claim(reason);
+            }
+            return;
+        }
+        if self.resources.iter().any(|resource| resource.held && resource.state != ResourceState::Down) {
+            if self.now >= self.stop_again_at {
+                self.cause = Reason::Operator;
+                self.plan = Some(Plan::down(&self.resources, |resource| resource.held, self.now));
+            }
+        } else if !self.all_up() && self.now >= self.fitness.retry_at() {
+            self.cause = Reason::ResourceFailed;
+            self.plan = Some(Plan::up(&self.resources, true, self.now));
+        }
+    }
+
+    /// Takes a new term; resources start once it is on disk.
+    fn claim(&mut self, reason: Reason) {
+        self.cause = reason;
+        self.own_term = Term::next(self.highest_term, self.settings.me);
+        self.highest_term = self.own_term;
+        self.role = Role::Active;
+        self.online_since = None;
+        self.claiming = true;
+        self.plan = Some(Plan::up(&self.resources, false, self.now));
+        self.commands.push(Command::StoreTerm);
+    }
+
+    pub(super) fn term_stored(&mut self, stored: bool) {
+        if !std::mem::take(&mut self.claiming) || stored {
+            return;
+        }
+        self.commands.push(Command::Note(Note::TermNotStored));
+        self.plan = None;
+        self.role = Role::Standby;
+        self.fitness.failed(true, self.now);
+    }
+
+    fn release(&mut self, reason: Reason) {
+        if self.role == Role::Active {
+            self.was_active = true;
+            self.role = Role::Standby;
+            self.online_since = None;
+            self.announcements.clear();
+            self.cause = reason;
+        }
+        let stopping = self.doing() == Doing::Stopping;
+        self.claiming = false;
+        if !stopping && !self.clean() && (self.plan.is_some() || self.now >= self.stop_again_at) {
+            self.plan = Some(Plan::down(&self.resources, |_| true, self.now));
+        } else if !stopping {
+            self.plan = None;
+        }
+    }
+
+    fn rest_if_released(&mut self, reason: Reason) {
+        let cause = if reason == Reason::GatewayLost { LeaveCause::Gateway } else { LeaveCause::Operator };
+        // A standby that loses its gateway goes on saying so: its silence would hide that both have lost it.
+        let rests = cause == LeaveCause::Operator || self.was_active;
+        if self.plan.is_none() && self.clean() && rests && self.rest.is_none() {
+            self.rest = Some(Rest { cause, since: self.now });
+            self.was_active = false;
+        }
+    }
+
+    /// The peer must have begun to take over within this time after LEFT was said.
+    pub(super) fn handover_time(&self) -> Duration {
+        self.settings.dead_time * 2
+    }
+
+    /// LEFT is said for this long before the heartbeat rests.
+    pub(super) fn farewell_time(&self) -> Duration {
+        self.settings.heartbeat_interval * 3
+    }
+
+    /// After an `offline` that nobody answers by taking over, this node takes back.
+    pub(super) fn give_up_handover(&mut self) {
+        let Some(rest) = self.rest else { return };
+        let took_over = |state: PeerState| {
+            matches!(state, PeerState::Online | PeerState::Starting | PeerState::Stopping | PeerState::Unclean)
+        };
+        let waited = self.now >= rest.since + self.handover_time();
+        if waited && self.offline_request() == OfflineRequest::Wanted && !self.any_peer(took_over) {
+            self.give_up_offline();
+        }
+    }
+
+    fn give_up_offline(&mut self) {
+        self.given_up = self.outside.wishes.offline.map(|wish| wish.since);
+        self.commands.push(Command::Note(Note::OfflineGivenUp));
+    }
+
+    pub(super) fn drive_plan(&mut self) {
+        if self.claiming {
+            return;
+        }
+        let Some(plan) = &mut self.plan else { return };
+        if plan.verifying {
+            return;
+        }
+        if plan.current.is_none() {
+            plan.current = plan.steps.pop_front();
+        }
+        match plan.current {
+            Some((index, call)) => self.drive_step(index, call),
+            None => self.begin_verifying(),
+        }
+    }
+
+    fn drive_step(&mut self, index: usize, call: Call) {
+        match self.resources[index].running {
+            None => {
+                self.run(index, call);
+                let resource = &mut self.resources[index];
+                // Whatever a check said before is not true any more.
+                resource.state = ResourceState::Unknown;
+                resource.since = self.now;
+            }
+            Some(running) if running == call => {}
+            Some(_) => self.commands.push(Command::Cancel { resource: index }),
+        }
+    }
+
+    fn begin_verifying(&mut self) {
+        let Some(plan) = &mut self.plan else { return };
+        plan.verifying = true;
+        let touched = plan.touched.clone();
+        for index in &touched {
+            if self.resources[*index].running.is_none() {
+                self.run(*index, Call::Check);
+            }
+        }
+        if touched.is_empty() {
+            self.finish_plan();
+        }
+    }
+
+    /// The step's call ended.
+    pub(super) fn step_finished(&mut self, index: usize, call: Call, outcome: Outcome) {
+        let Some(plan) = &mut self.plan else { return };
+        if plan.current != Some((index, call)) {
+            return;
+        }
+        plan.current = None;
+        if call == Call::Start && outcome != Outcome::Succeeded {
+            self.resource_failed(index);
+            self.abandon_start();
+        }
+    }
+
+    /// A final check of the plan ended.
+    pub(super) fn verified(&mut self, index: usize) {
+        let Some(plan) = &mut self.plan else { return };
+        if !plan.verifying {
+            return;
+        }
+        plan.touched.retain(|touched| *touched != index);
+        if plan.touched.is_empty() {
+            self.finish_plan();
+        }
+    }
+
+    fn finish_plan(&mut self) {
+        let Some(plan) = self.plan.take() else { return };
+        match plan.direction {
+            Direction::Stopping => self.stop_again_at = self.now + self.settings.supervise_interval,
+            Direction::Starting if self.all_up() => {
+                if self.online_since.is_none() {
+                    self.online_since = Some(self.now);
+                }
+                self.schedule_announcements();
+            }
+            Direction::Starting => {
+                let down: Vec<usize> = (0..self.resources.len())
+                    .filter(|i| !self.resources[*i].held && self.resources[*i].state != ResourceState::Up)
+                    .collect();
+                down.into_iter().for_each(|index| self.resource_failed(index));
+                self.abandon_start();
+            }
+        }
+    }
+
+    /// A takeover that fails stops what was started; a restart in place that fails leaves the rest to the next decision.
+    fn abandon_start(&mut self) {
+        self.plan = None;
+        if self.online_since.is_none() {
+            self.role = Role::Standby;
+            self.cause = Reason::ResourceFailed;
+            self.plan = Some(Plan::down(&self.resources, |_| true, self.now));
+        }
+    }
+
+    pub(super) fn resource_failed(&mut self, index: usize) {
+        let window = self.settings.restart_window;
+        let now = self.now;
+        let resource = &mut self.resources[index];
+        resource.failures.retain(|at| now < *at + window);
+        resource.failures.push(now);
+        let too_often = resource.failures.len() > usize::try_from(self.settings.restarts).unwrap_or(usize::MAX);
+        let was_fit = self.fitness.is_fit();
+        self.fitness.failed(too_often, now);
+        if was_fit && !self.fitness.is_fit() {
+            self.commands.push(Command::Note(Note::Fitness { fit: false }));
+        }
+    }
+
+    /// Two nodes that may hold resources at once are recorded, and the one that stays announces its addresses again when it is over.
+    pub(super) fn note_conflict(&mut self, view: &View) {
+        let peer_may_hold = self.any_peer(|state| match state {
+            PeerState::Online | PeerState::Starting | PeerState::Stopping | PeerState::Unclean => true,
+            PeerState::Unheard | PeerState::Offline | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
+        });
+        let began = view.is_online() || self.conflict_since.is_some();
+        let conflict = peer_may_hold && !view.clean && began;
+        match (conflict, self.conflict_since) {
+            (true, None) => self.conflict_since = Some(self.now),
+            (false, Some(since)) => {
+                self.conflict_since = None;
+                let lasted = self.now.since(since);
+                self.last_conflict = Some(lasted);
+                self.commands.push(Command::Note(Note::ConflictEnded(lasted)));
+                if view.is_online() {
+                    self.announcements = vec![self.now];
+                    self.schedule_announcements();
+                }
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// The daemon is to end: calls under way end first, leased resources are made to stay, then the last word is said.
+    pub(super) fn end(&mut self) {
+        if self.doing() == Doing::Starting {
+            self.plan = None;
+            self.claiming = false;
+        }
+        if self.plan.is_some() {
+            return;
+        }
+        let running: Vec<usize> =
+            (0..self.resources.len()).filter(|index| self.resources[*index].running.is_some()).collect();
+        match self.ending {
+            Ending::Asked if running.is_empty() => {
+                self.ending = Ending::Keeping;
+                let leased =
+                    |i: &usize| self.resources[*i].settings.leased && self.resources[*i].state == ResourceState::Up;
+                let stay: Vec<usize> = (0..self.resources.len()).filter(leased).collect();
+                stay.iter().for_each(|index| self.run(*index, Call::Keep));
+                if stay.is_empty() {
+                    self.say_farewell();
+                }
+            }
+            Ending::Asked => {
+                self.commands.extend(running.into_iter().map(|resource| Command::Cancel { resource }));
+            }
+            Ending::Keeping if running.is_empty() => self.say_farewell(),
+            Ending::Keeping | Ending::Gone | Ending::No => {}
+        }
+    }
+
+    fn say_farewell(&mut self) {
+        self.ending = Ending::Gone;
+        self.cause = Reason::Stopped;
+        self.decision.reason = Reason::Stopped;
+        self.role = Role::Standby;
+        self.rest = None;
+        self.commands.push(Command::Publish);
+        self.commands.push(Command::Exit);
+    }
+
+    pub(super) fn current_word(&self) -> Word {
+        if self.ending == Ending::Gone {
+            return if self.clean() { Word::Left { cause: LeaveCause::Stopped } } else { Word::Kept };
+        }
+        if let Some(rest) = self.rest {
+            return Word::Left { cause: rest.cause };
+        }
+        match self.doing() {
+            Doing::Starting => Word::Progress { direction: Direction::Starting, remaining: Duration::ZERO },
+            Doing::Stopping => Word::Progress { direction: Direction::Stopping, remaining: Duration::ZERO },
+            Doing::Idle if self.role == Role::Active && self.all_up() => Word::Online,
+            Doing::Idle => Word::Offline { clean: self.clean() },
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Which agent is called when, apart from the steps of a plan: checks, probes, announcements; and what their end means.
+
+use std::time::Duration;
+
+use super::{Command, Note, Supervisor};
+use crate::decide::{Action, Witness, decide};
+use crate::node::Term;
+use crate::reason::Reason;
+use crate::report::{Liveness, ResourceState};
+use crate::resource::{Call, Outcome};
+use crate::time::BootTime;
+use crate::word::Role;
+
+/// After a takeover an address is announced again at these moments: a switch that was just coming up may have missed it.
+const ANNOUNCE_AGAIN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+/// And from then on this often.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(60);
+
+impl Supervisor {
+    pub(super) fn run(&mut self, index: usize, call: Call) {
+        let next_check = self.now + self.check_interval(index);
+        let resource = &mut self.resources[index];
+        debug_assert!(resource.running.is_none(), "one call of a resource at a time");
+        resource.running = Some(call);
+        let limit = resource.limit(call);
+        if call == Call::Check {
+            resource.next_check = next_check;
+        }
+        self.commands.push(Command::Run {
+            resource: index,
+            call,
+            limit,
+            reason: self.cause,
+            term: self.own_term,
+            sole: self.nobody_else_can_hold(),
+        });
+    }
+
+    /// The wire was asked and stayed silent, or the holder said that it let go.
+    fn nobody_else_can_hold(&self) -> bool {
+        matches!(self.cause, Reason::PeerDead | Reason::PeerLeft) && self.own_term > Term::NONE
+    }
+
+    fn check_interval(&self, index: usize) -> Duration {
+        let interval = self.settings.supervise_interval;
+        if self.resources[index].settings.leased { interval.min(self.settings.lease / 3) } else { interval }
+    }
+
+    pub(super) fn call_finished(
+        &mut self,
+        index: usize,
+        call: Call,
+        outcome: Outcome,
+        message: String,
+        duration: Duration,
+    ) {
+        let Some(resource) = self.resources.get_mut(index) else { return };
+        resource.running = None;
+        resource.duration = duration;
+        let failed = match (call, outcome) {
+            (_, Outcome::Succeeded | Outcome::Cancelled) | (Call::Check | Call::Probe, Outcome::Failed) => false,
+            (_, Outcome::Failed | Outcome::TimedOut | Outcome::NotRun) => true,
+        };
+        if failed {
+            resource.last_error = Some(message.clone());
+            self.commands.push(Command::Note(Note::CallFailed { resource: index, call, outcome, message }));
+        }
+        match call {
+            Call::Check => self.check_finished(index, outcome),
+            Call::Start | Call::Stop => self.step_finished(index, call, outcome),
+            Call::Probe => self.probe_finished(index, outcome),
+            Call::Announce | Call::Keep => {}
+        }
+    }
+
+    fn check_finished(&mut self, index: usize, outcome: Outcome) {
+        // A call of the plan waits for this resource: the check was cancelled, or came too late to mean anything.
+        let planned = self.plan.as_ref().is_some_and(|plan| plan.current.is_some_and(|(i, _)| i == index));
+        let before = self.resources[index].state;
+        if !planned {
+            self.resources[index].check_finished(outcome, self.now);
+        }
+        let verifying = self.plan.as_ref().is_some_and(|plan| plan.verifying && plan.touched.contains(&index));
+        if verifying {
+            if outcome == Outcome::Cancelled {
+                self.run(index, Call::Check);
+            } else {
+                self.verified(index);
+            }
+            return;
+        }
+        let resource = &self.resources[index];
+        let lost = before == ResourceState::Up && resource.state != ResourceState::Up && !resource.held;
+        if lost && self.role == Role::Active {
+            self.commands.push(Command::Note(Note::ResourceLost { resource: index }));
+            self.resource_failed(index);
+        }
+    }
+
+    fn probe_finished(&mut self, index: usize, outcome: Outcome) {
+        match outcome {
+            Outcome::Succeeded => self.probed[index].finished(true, self.doubt_since, self.now),
+            // A wire that cannot be asked is no witness: better a takeover than none for want of a tool.
+            Outcome::Failed | Outcome::TimedOut | Outcome::NotRun => {
+                self.probed[index].finished(false, self.doubt_since, self.now);
+            }
+            Outcome::Cancelled => {}
+        }
+    }
+
+    /// Starts what is due on resources that are free.
+    pub(super) fn schedule_calls(&mut self) {
+        if self.ending != super::Ending::No || self.decision.action == Action::Pause {
+            return;
+        }
+        for index in 0..self.resources.len() {
+            self.schedule_check(index);
+        }
+        self.schedule_probes();
+        self.run_announcements();
+    }
+
+    fn schedule_check(&mut self, index: usize) {
+        if self.now < self.resources[index].next_check || self.is_in_plan(index) {
+            return;
+        }
+        match self.resources[index].running {
+            None => self.run(index, Call::Check),
+            Some(Call::Check) => {
+                self.resources[index].next_check = self.now + self.check_interval(index);
+                self.commands.push(Command::Note(Note::Overrun { resource: index }));
+            }
+            Some(Call::Start | Call::Stop | Call::Probe | Call::Announce | Call::Keep) => {}
+        }
+    }
+
+    fn is_in_plan(&self, index: usize) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            let waits = plan.steps.iter().chain(plan.current.iter()).any(|(i, _)| *i == index);
+            waits || (plan.verifying && plan.touched.contains(&index))
+        })
+    }
+
+    /// The wire is asked while a peer is suspect, and while only its word holds up a takeover.
+    fn wants_probes(&self) -> bool {
+        if self.role == Role::Active || self.doubt_since.is_none() || !self.settled {
+            return false;
+        }
+        let suspect = self.outside.peers.iter().any(|peer| peer.liveness == Liveness::Suspect);
+        let mut view = self.view();
+        view.witness = Witness::Silent;
+        let grace = view.grace;
+        view.grace = false;
+        suspect || grace || decide(&view).action == Action::BeActive
+    }
+
+    fn schedule_probes(&mut self) {
+        if !self.wants_probes() {
+            return;
+        }
+        let due: Vec<usize> = self
+            .probing()
+            .filter(|i| self.resources[*i].running.is_none() && !self.is_in_plan(*i))
+            .filter(|i| self.now >= self.probed[*i].next_probe(self.now))
+            .collect();
+        for index in due {
+            self.probed[index].began(self.now);
+            self.run(index, Call::Probe);
+        }
+    }
+
+    pub(super) fn next_probe(&self) -> Option<BootTime> {
+        self.doubt_since?;
+        self.probing().map(|index| self.probed[index].next_probe(self.now)).min()
+    }
+
+    pub(super) fn schedule_announcements(&mut self) {
+        self.announcements.extend(ANNOUNCE_AGAIN.iter().map(|after| self.now + *after));
+        self.announcements.push(self.now + ANNOUNCE_INTERVAL);
+        self.announcements.sort_unstable();
+        self.announcements.dedup();
+    }
+
+    fn run_announcements(&mut self) {
+        let due = self.announcements.partition_point(|at| *at <= self.now);
+        if due == 0 {
+            return;
+        }
+        self.announcements.drain(..due);
+        if self.announcements.is_empty() {
+            self.announcements.push(self.now + ANNOUNCE_INTERVAL);
+        }
+        for index in 0..self.resources.len() {
+            let resource = &self.resources[index];
+            let free = resource.running.is_none() && !self.is_in_plan(index);
+            if resource.settings.announces && resource.state == ResourceState::Up && free {
+                self.run(index, Call::Announce);
+            }
+        }
+    }
+}

@@ -1,0 +1,516 @@
+//! The supervisor: everything `pha-supervise` decides, without doing any of it.
+//!
+//! Fed with events and time, it asks the decision table, keeps the plan that carries a decision out, schedules checks,
+//! probes and announcements, and returns [`Command`]s. Commands come in the order in which they must be carried out; a
+//! [`Command::Publish`] before a run makes the database true before an agent acts on it.
+//!
+//! ```text
+//!   Standby ──claim, term stored──▶ Active: PROGRESS starting ──all checked up──▶ ONLINE
+//!      ▲                                 │ a start fails                           │ release, unfit
+//!      └──────all confirmed down──────── PROGRESS stopping ◀──────────────────────┘
+//! ```
+
+mod acting;
+mod calls;
+mod fitness;
+mod plan;
+mod publication;
+mod view;
+mod witness;
+
+use std::time::Duration;
+
+pub use fitness::MAX_ROUNDS;
+pub use plan::KILL_GRACE;
+
+use crate::decide::{Decision, View, decide};
+use crate::gateway::GatewayMonitor;
+use crate::node::{NodeId, Term};
+use crate::reason::Reason;
+use crate::report::{PeerReport, ResourceState, SuperviseReport, Transition, Wishes};
+use crate::resource::{Call, Outcome, Resource, ResourceSettings};
+use crate::time::BootTime;
+use crate::word::{LeaveCause, Role, Word};
+use fitness::Fitness;
+use plan::Plan;
+use witness::Probed;
+
+/// Supervise publishes at least this often; the age of its last publication tells whether it is alive.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// What the configuration says, as far as decisions care.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// This node.
+    pub me: NodeId,
+    /// `HEARTBEAT_INT`.
+    pub heartbeat_interval: Duration,
+    /// `DEADTIME`.
+    pub dead_time: Duration,
+    /// `INITDEAD`: how long a starting node waits for a first heartbeat.
+    pub init_dead: Duration,
+    /// `SUPERVISE_INT`.
+    pub supervise_interval: Duration,
+    /// `PINGTIMEOUT`.
+    pub ping_timeout: Duration,
+    /// Whether there is any `GW`.
+    pub gateway: bool,
+    /// `LEASE`.
+    pub lease: Duration,
+    /// `RESTARTS`.
+    pub restarts: u32,
+    /// `RESTART_WINDOW`.
+    pub restart_window: Duration,
+    /// `UNFIT_TIME`.
+    pub unfit_time: Duration,
+    /// `FAILBACK_AFTER` if `FAILBACK=on`.
+    pub failback: Option<Duration>,
+    /// `WITNESS`.
+    pub witness: bool,
+    /// Hash of the configuration all nodes must share.
+    pub config_hash: u32,
+    /// In the order of the configuration file.
+    pub resources: Vec<ResourceSettings>,
+}
+
+/// What the status database says about others, and what it remembered of this node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Outside {
+    /// The receiver's section.
+    pub peers: Vec<PeerReport>,
+    /// The receiver is stale or missing.
+    pub deaf: bool,
+    /// The operator's section.
+    pub wishes: Wishes,
+    /// Whether a configured quorum is held; `None` if none is configured.
+    pub quorum: Option<bool>,
+}
+
+/// What survives a restart of supervise: never a role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Restored {
+    /// The term this node last acted under in this boot.
+    pub own_term: Term,
+    /// The highest term ever seen.
+    pub highest_term: Term,
+}
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The status database changed.
+    OutsideChanged(Box<Outside>),
+    /// A call ended.
+    CallFinished {
+        /// Index of the resource.
+        resource: usize,
+        /// Which call.
+        call: Call,
+        /// How.
+        outcome: Outcome,
+        /// Its last line of output, or why it could not run.
+        message: String,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// A gateway answered an echo.
+    GatewayAnswered,
+    /// The carrier of a heartbeat interface was lost or came back: test the gateway now.
+    CarrierChanged,
+    /// The answer to [`Command::StoreTerm`].
+    TermStored(bool),
+    /// The daemon is to end; resources stay as they are.
+    StopRequested,
+    /// Time has come for [`Supervisor::next_deadline`].
+    DeadlinePassed,
+}
+
+/// Something to be done, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Publish [`Supervisor::report`] now.
+    Publish,
+    /// Publish it durably, then answer with [`Event::TermStored`]: no resource starts under a term that is not on disk.
+    StoreTerm,
+    /// Run an agent; its end comes back as [`Event::CallFinished`].
+    Run {
+        /// Index of the resource.
+        resource: usize,
+        /// Which call.
+        call: Call,
+        /// Its time limit.
+        limit: Duration,
+        /// For `PHA_REASON`.
+        reason: Reason,
+        /// For `PHA_TERM`.
+        term: Term,
+        /// No other machine can hold the resource: the agent need not look for a duplicate.
+        sole: bool,
+    },
+    /// End a running call; [`Event::CallFinished`] follows.
+    Cancel {
+        /// Index of the resource.
+        resource: usize,
+    },
+    /// Send an ICMP echo to every gateway.
+    Ping,
+    /// Log something.
+    Note(Note),
+    /// All is said and done: end.
+    Exit,
+}
+
+/// What an operator may want to read in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// The word or the role changed.
+    Transition(Transition),
+    /// The decision's reason changed without a change of word.
+    Reason(Reason),
+    /// A call failed.
+    CallFailed {
+        /// Index of the resource.
+        resource: usize,
+        /// Which call.
+        call: Call,
+        /// How.
+        outcome: Outcome,
+        /// What it said.
+        message: String,
+    },
+    /// A resource was found not up on the active node.
+    ResourceLost {
+        /// Index of the resource.
+        resource: usize,
+    },
+    /// A check outlived its interval.
+    Overrun {
+        /// Index of the resource.
+        resource: usize,
+    },
+    /// The node became unfit, or fit again.
+    Fitness {
+        /// Fit now.
+        fit: bool,
+    },
+    /// The gateway was lost or came back.
+    Gateway(crate::word::Gateway),
+    /// `offline` is not, or no longer, honoured: nobody takes over.
+    OfflineGivenUp,
+    /// The term could not be stored: nothing is started.
+    TermNotStored,
+    /// Two nodes were active at once for this long.
+    ConflictEnded(Duration),
+    /// This process did not run for this long.
+    WasAway(Duration),
+}
+
+/// A rest after a release: first LEFT is announced, then the heartbeat rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Rest {
+    cause: LeaveCause,
+    since: BootTime,
+}
+
+/// How far an ordered end of the daemon has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ending {
+    /// Not asked for.
+    No,
+    /// Waiting for calls to end.
+    Asked,
+    /// Leased resources are being made to stay.
+    Keeping,
+    /// The last word is said.
+    Gone,
+}
+
+/// The machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Supervisor {
+    settings: Settings,
+    started: BootTime,
+    now: BootTime,
+    wake_by: Option<BootTime>,
+    away_since: Option<BootTime>,
+    outside: Outside,
+    resources: Vec<Resource>,
+    probed: Vec<Probed>,
+    doubt_since: Option<BootTime>,
+    gateway: GatewayMonitor,
+    /// Since when the gateway is lost here and at no peer.
+    alone_since: Option<BootTime>,
+    fitness: Fitness,
+    role: Role,
+    own_term: Term,
+    highest_term: Term,
+    settled: bool,
+    claiming: bool,
+    /// The first time that this node, since it became active, had everything up.
+    online_since: Option<BootTime>,
+    was_active: bool,
+    plan: Option<Plan>,
+    stop_again_at: BootTime,
+    rest: Option<Rest>,
+    given_up: Option<BootTime>,
+    forgiven: BootTime,
+    turn_since: Option<BootTime>,
+    preferred_since: Option<BootTime>,
+    announcements: Vec<BootTime>,
+    conflict_since: Option<BootTime>,
+    last_conflict: Option<Duration>,
+    decision: Decision,
+    decision_since: BootTime,
+    /// The reason of the last decision that began to change something.
+    cause: Reason,
+    word: Word,
+    history: Vec<Transition>,
+    ending: Ending,
+    published: Option<SuperviseReport>,
+    next_tick: BootTime,
+    commands: Vec<Command>,
+}
+
+impl Supervisor {
+    /// Knows nothing of its resources yet; the first checks run with the first event.
+    #[must_use]
+    pub fn new(settings: Settings, restored: Restored, now: BootTime) -> Self {
+        let resources: Vec<Resource> = settings.resources.iter().cloned().map(|s| Resource::new(s, now)).collect();
+        Self {
+            started: now,
+            now,
+            wake_by: None,
+            away_since: None,
+            outside: Outside { deaf: true, ..Outside::default() },
+            probed: vec![Probed::default(); resources.len()],
+            resources,
+            doubt_since: None,
+            gateway: GatewayMonitor::new(settings.gateway, settings.supervise_interval, settings.ping_timeout, now),
+            alone_since: None,
+            fitness: Fitness::new(settings.unfit_time),
+            role: Role::Standby,
+            own_term: restored.own_term,
+            highest_term: restored.highest_term.max(restored.own_term),
+            settled: false,
+            claiming: false,
+            online_since: None,
+            was_active: false,
+            plan: None,
+            stop_again_at: now,
+            rest: None,
+            given_up: None,
+            forgiven: BootTime::ZERO,
+            turn_since: None,
+            preferred_since: None,
+            announcements: Vec::new(),
+            conflict_since: None,
+            last_conflict: None,
+            decision: Decision { action: crate::decide::Action::Keep, reason: Reason::Starting },
+            decision_since: now,
+            cause: Reason::Starting,
+            word: Word::Offline { clean: false },
+            history: Vec::new(),
+            ending: Ending::No,
+            published: None,
+            next_tick: now,
+            commands: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Takes one event and returns what is to be done about it.
+    pub fn handle(&mut self, event: Event, now: BootTime) -> Vec<Command> {
+        self.notice_absence(now);
+        self.now = now;
+        match event {
+            Event::OutsideChanged(outside) => self.outside_changed(*outside),
+            Event::CallFinished { resource, call, outcome, message, duration } => {
+                self.call_finished(resource, call, outcome, message, duration);
+            }
+            Event::GatewayAnswered => self.gateway_answered(),
+            Event::CarrierChanged => self.gateway.retest(now),
+            Event::TermStored(stored) => self.term_stored(stored),
+            Event::StopRequested if self.ending == Ending::No => self.ending = Ending::Asked,
+            Event::StopRequested | Event::DeadlinePassed => {}
+        }
+        self.step();
+        self.take_commands()
+    }
+
+    /// When [`Event::DeadlinePassed`] is due at the latest; never more than [`TICK`] away.
+    #[must_use]
+    pub fn next_deadline(&self) -> BootTime {
+        self.timers().filter(|at| *at > self.now).min().unwrap_or(self.now + TICK).min(self.now + TICK)
+    }
+
+    /// Whether the first checks have ended: before, what stood in the database is truer than what this machine knows.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// The resources, by the index used in commands and events.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    fn step(&mut self) {
+        self.expire();
+        self.note_gateway_alone();
+        self.tick_gateway();
+        self.note_gateway_alone();
+        self.settle();
+        match self.ending {
+            Ending::No if self.settled => self.decide_and_act(),
+            Ending::No => {}
+            Ending::Asked | Ending::Keeping | Ending::Gone => self.end(),
+        }
+        self.drive_plan();
+        self.schedule_calls();
+        self.note_word();
+        self.wake_by = Some(self.next_deadline());
+    }
+
+    /// Decides until nothing changes any more; three passes are enough for every path, more would be a circle.
+    fn decide_and_act(&mut self) {
+        for _ in 0..3 {
+            let before = (self.plan.is_some(), self.role, self.rest, self.given_up);
+            let view = self.view();
+            self.note_conflict(&view);
+            let decision = decide(&view);
+            self.note_decision(decision);
+            self.act(decision);
+            if before == (self.plan.is_some(), self.role, self.rest, self.given_up) {
+                break;
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.settled || self.ending != Ending::No || !self.resources.iter().all(|resource| resource.checked) {
+            return;
+        }
+        self.settled = true;
+        let any_up = self.resources.iter().any(|resource| resource.state == ResourceState::Up);
+        if any_up && self.all_up() {
+            // A restart of supervise on the active node moves nothing.
+            self.role = Role::Active;
+            self.cause = Reason::Adopted;
+            self.online_since = Some(self.now);
+        }
+    }
+
+    fn notice_absence(&mut self, now: BootTime) {
+        if let Some(due) = self.wake_by
+            && now.since(due) > self.settings.dead_time
+        {
+            self.away_since = Some(now);
+            self.commands.push(Command::Note(Note::WasAway(now.since(due))));
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.now;
+        if self.fitness.expire(now) {
+            self.resources.iter_mut().for_each(|resource| resource.failures.clear());
+            self.commands.push(Command::Note(Note::Fitness { fit: true }));
+        }
+        if self.online_since.is_some_and(|since| now >= since + self.settings.restart_window) {
+            let window = self.settings.restart_window;
+            let recent = |resource: &Resource| resource.failures.iter().any(|at| now < *at + window);
+            if !self.resources.iter().any(recent) {
+                self.fitness.proved_healthy();
+            }
+        }
+        if let Some(since) = self.away_since {
+            let heard = self.outside.peers.iter().any(|peer| peer.heard_at.is_some_and(|at| at > since));
+            if heard || now >= since + self.settings.dead_time {
+                self.away_since = None;
+            }
+        }
+        self.give_up_handover();
+    }
+
+    fn outside_changed(&mut self, outside: Outside) {
+        let lost = |peers: &[PeerReport], node| {
+            peers.iter().any(|p| p.node == node && p.saying.is_some_and(|s| s.gateway == crate::word::Gateway::Lost))
+        };
+        if outside.peers.iter().any(|p| lost(&outside.peers, p.node) && !lost(&self.outside.peers, p.node)) {
+            self.gateway.retest(self.now);
+        }
+        for term in outside.peers.iter().filter_map(|peer| peer.saying.map(|saying| saying.term)) {
+            self.highest_term = self.highest_term.max(term);
+        }
+        if outside.wishes.forgiven > self.forgiven {
+            self.forgiven = outside.wishes.forgiven;
+            self.fitness.forgive();
+            self.resources.iter_mut().for_each(|resource| resource.failures.clear());
+        }
+        for resource in &mut self.resources {
+            resource.held = outside.wishes.held.contains(&resource.settings.name);
+        }
+        self.outside = outside;
+        self.note_doubt();
+    }
+
+    fn gateway_answered(&mut self) {
+        let before = self.gateway.state();
+        self.gateway.answered(self.now);
+        self.note_gateway(before);
+    }
+
+    fn tick_gateway(&mut self) {
+        let before = self.gateway.state();
+        if self.gateway.deadline_passed(self.now) {
+            self.commands.push(Command::Ping);
+        }
+        self.note_gateway(before);
+    }
+
+    fn all_up(&self) -> bool {
+        self.resources.iter().all(|resource| resource.held || resource.state == ResourceState::Up)
+    }
+
+    fn clean(&self) -> bool {
+        self.resources.iter().all(|resource| resource.state == ResourceState::Down)
+    }
+
+    /// Every moment at which time alone may change a decision; those that have passed have been dealt with.
+    fn timers(&self) -> impl Iterator<Item = BootTime> {
+        let s = &self.settings;
+        let own = [
+            Some(self.next_tick),
+            Some(self.started + s.init_dead),
+            Some(self.fitness.retry_at()),
+            Some(self.stop_again_at),
+            self.gateway.next_deadline(),
+            self.alone_since.map(|since| since + self.gateway_answer_time()),
+            self.alone_since.map(|since| since + self.gateway_patience()),
+            self.fitness.unfit_until(),
+            self.away_since.map(|since| since + s.dead_time),
+            self.turn_since.map(|since| since + s.dead_time * 2),
+            self.rest.map(|rest| rest.since + self.handover_time()),
+            self.rest.map(|rest| rest.since + self.farewell_time()),
+            self.outside.wishes.offline.map(|wish| wish.until),
+            self.preferred_since.and_then(|since| s.failback.map(|after| since + after)),
+            self.announcements.first().copied(),
+            self.next_probe(),
+        ];
+        let checks = self.resources.iter().map(|resource| resource.next_check);
+        let peers = self.outside.peers.iter();
+        let peer_timers = peers.flat_map(|peer| [peer.progress_until, Some(peer.word_since + s.lease)]);
+        own.into_iter().flatten().chain(checks).chain(peer_timers.flatten())
+    }
+
+    fn take_commands(&mut self) -> Vec<Command> {
+        let commands = std::mem::take(&mut self.commands);
+        self.publish_first(commands)
+    }
+
+    /// The view that the table decides on, for `explain` and for tests.
+    #[must_use]
+    pub fn current_view(&self) -> View {
+        self.view()
+    }
+}

@@ -1,0 +1,73 @@
+//! Plans: the calls that bring resources up or down, one after the other, then a check of each.
+//!
+//! Resources start in the order of the configuration and stop in the reverse order. Every plan has a deadline that is
+//! announced with PROGRESS, so that no peer waits for ever.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::report::ResourceState;
+use crate::resource::{Call, Resource};
+use crate::time::BootTime;
+use crate::word::Direction;
+
+/// Between SIGTERM and SIGKILL for a call that outlived its limit; also granted in every announced deadline.
+pub const KILL_GRACE: Duration = Duration::from_secs(2);
+
+/// A sequence of calls under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Calls not begun yet, by index of the resource.
+    pub steps: VecDeque<(usize, Call)>,
+    /// The call that runs or waits for its resource to be free.
+    pub current: Option<(usize, Call)>,
+    /// Resources to be checked at the end.
+    pub touched: Vec<usize>,
+    /// Whether the final checks have been asked for.
+    pub verifying: bool,
+    /// When it ends at the latest.
+    pub until: BootTime,
+}
+
+impl Plan {
+    /// Brings up what is not up and not held: starts what is confirmed down or was never up, restarts what `restart` names.
+    #[must_use]
+    pub fn up(resources: &[Resource], restart: bool, now: BootTime) -> Self {
+        let mut steps = VecDeque::new();
+        for (index, resource) in resources.iter().enumerate() {
+            if resource.held || resource.state == ResourceState::Up {
+                continue;
+            }
+            if restart {
+                steps.push_back((index, Call::Stop));
+            }
+            steps.push_back((index, Call::Start));
+        }
+        Self::new(Direction::Starting, steps, resources, now)
+    }
+
+    /// Brings down, in reverse order, whatever of `which` is not confirmed down.
+    #[must_use]
+    pub fn down(resources: &[Resource], which: impl Fn(&Resource) -> bool, now: BootTime) -> Self {
+        let steps = resources
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, resource)| resource.state != ResourceState::Down && which(resource))
+            .map(|(index, _)| (index, Call::Stop))
+            .collect();
+        Self::new(Direction::Stopping, steps, resources, now)
+    }
+
+    fn new(direction: Direction, steps: VecDeque<(usize, Call)>, resources: &[Resource], now: BootTime) -> Self {
+        let mut touched: Vec<usize> = steps.iter().map(|(index, _)| *index).collect();
+        touched.dedup();
+        let calls: Duration = steps.iter().map(|(index, call)| resources[*index].limit(*call) + KILL_GRACE).sum();
+        let check = touched.iter().map(|index| resources[*index].limit(Call::Check) + KILL_GRACE).max();
+        // A check that runs already may have to be waited for before the first call.
+        let until = now + calls + check.unwrap_or_default() + KILL_GRACE;
+        Self { direction, steps, current: None, touched, verifying: false, until }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the supervisor shows: its report for the database, its history, its notes for the log.
+
+use std::time::Duration;
+
+use super::{Command, Ending, Note, Supervisor, TICK};
+use crate::decide::Action;
+use crate::detector::same_word;
+use crate::heartbeat::Saying;
+use crate::reason::Reason;
+use crate::report::{HISTORY, SuperviseReport, Transition};
+use crate::resource::Call;
+use crate::word::Gateway;
+
+impl Supervisor {
+    /// What stands in the status database and, in part, in every heartbeat.
+    #[must_use]
+    pub fn report(&self) -> SuperviseReport {
+        SuperviseReport {
+            saying: Saying {
+                word: self.word,
+                term: self.own_term,
+                gateway: self.gateway.state(),
+                fit: self.fitness.is_fit(),
+                willing: self.willing() && self.ending == Ending::No,
+                config_hash: self.settings.config_hash,
+            },
+            progress_until: self.plan.as_ref().map(|plan| plan.until),
+            role: self.role,
+            highest_term: self.highest_term,
+            reason: self.decision.reason,
+            since: self.decision_since,
+            until: self.waits_until(),
+            announce: self.announces(),
+            unfit_until: self.fitness.unfit_until(),
+            resources: self.resources.iter().map(crate::resource::Resource::report).collect(),
+            history: self.history.clone(),
+            last_conflict: self.last_conflict,
+        }
+    }
+
+    /// When the wait that the reason names ends by itself.
+    fn waits_until(&self) -> Option<crate::time::BootTime> {
+        let reason = self.decision.reason;
+        if reason == Reason::Operator {
+            self.outside.wishes.offline.map(|wish| wish.until)
+        } else if reason == Reason::Grace {
+            Some(self.started + self.settings.init_dead)
+        } else if reason == Reason::PeerBusy {
+            self.outside.peers.iter().filter_map(|peer| peer.progress_until).max()
+        } else if reason == Reason::ClaimTurn {
+            self.turn_since.map(|since| since + self.settings.dead_time * 2)
+        } else {
+            self.fitness.unfit_until()
+        }
+    }
+
+    fn announces(&self) -> bool {
+        let resting = self.rest.is_some_and(|rest| self.now >= rest.since + self.farewell_time());
+        !resting && self.decision.action != Action::Pause
+    }
+
+    pub(super) fn note_gateway(&mut self, before: Gateway) {
+        let state = self.gateway.state();
+        let worth_saying = state == Gateway::Lost || (before == Gateway::Lost && state == Gateway::Reachable);
+        if before != state && worth_saying {
+            self.commands.push(Command::Note(Note::Gateway(state)));
+        }
+    }
+
+    pub(super) fn note_word(&mut self) {
+        self.note_doubt();
+        let word = self.current_word();
+        if same_word(self.word, word) && !self.history.is_empty() {
+            return;
+        }
+        let transition = Transition {
+            at: self.now,
+            from: self.word,
+            to: word,
+            role: self.role,
+            reason: if word.status().is_none() { self.decision.reason } else { self.cause },
+            term: self.own_term,
+        };
+        self.word = word;
+        if !self.settled {
+            return;
+        }
+        if self.history.len() == HISTORY {
+            self.history.remove(0);
+        }
+        self.history.push(transition.clone());
+        self.commands.push(Command::Note(Note::Transition(transition)));
+    }
+
+    /// Puts a publication before the runs: when something changed, once a [`TICK`], and before every renewal of a lease,
+    /// so that the tick in the database is never older than the lease the kernel counts.
+    pub(super) fn publish_first(&mut self, commands: Vec<Command>) -> Vec<Command> {
+        let said = |command: &Command| matches!(command, Command::Publish | Command::StoreTerm);
+        let renews = |command: &Command| {
+            matches!(command, Command::Run { resource, call: Call::Check | Call::Start, .. }
+                if self.resources[*resource].settings.leased)
+        };
+        let report = self.report();
+        let due = self.now >= self.next_tick || commands.iter().any(renews);
+        let changed = self.published.as_ref().is_none_or(|before| !shows_the_same(before, &report));
+        let already = commands.iter().any(said);
+        if !(due || changed || already) {
+            return commands;
+        }
+        self.published = Some(report);
+        self.next_tick = self.now + TICK;
+        self.wake_by = Some(self.next_deadline());
+        if already {
+            return commands;
+        }
+        let first_run = commands.iter().position(|c| matches!(c, Command::Run { .. })).unwrap_or(commands.len());
+        let mut ordered = commands;
+        ordered.insert(first_run, Command::Publish);
+        ordered
+    }
+}
+
+/// Apart from how long checks take, which is not worth a write.
+fn shows_the_same(a: &SuperviseReport, b: &SuperviseReport) -> bool {
+    let bare = |report: &SuperviseReport| {
+        let mut bare = report.clone();
+        bare.resources.iter_mut().for_each(|resource| resource.duration = Duration::ZERO);
+        bare
+    };
+    bare(a) == bare(b)
+}

@@ -1,0 +1,63 @@
+//! The wire as witness: does one of our addresses answer although its keeper is silent?
+
+use std::time::Duration;
+
+use crate::decide::Witness;
+use crate::time::BootTime;
+
+/// Pause between two probes of an address that answers.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+/// How long an address that stayed silent counts as silent.
+const VALID: Duration = Duration::from_secs(1);
+
+/// What the probes of one resource have said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Probed {
+    began: Option<BootTime>,
+    answer: Option<(BootTime, bool)>,
+}
+
+impl Probed {
+    /// A probe was asked for.
+    pub const fn began(&mut self, now: BootTime) {
+        self.began = Some(now);
+    }
+
+    /// A probe ended; `answers` if another machine holds the address. A probe that began before `doubt_since`, when the
+    /// peer was still heard, tells nothing about now.
+    pub fn finished(&mut self, answers: bool, doubt_since: Option<BootTime>, now: BootTime) {
+        let fresh = doubt_since.is_some_and(|doubt| self.began.is_some_and(|began| began >= doubt));
+        self.answer = fresh.then_some((now, answers));
+    }
+
+    /// What it is worth now.
+    #[must_use]
+    pub fn witness(&self, now: BootTime) -> Witness {
+        match self.answer {
+            Some((_, true)) => Witness::Answers,
+            Some((at, false)) if now.since(at) <= VALID => Witness::Silent,
+            Some((_, false)) | None => Witness::Unknown,
+        }
+    }
+
+    /// When to probe next: at once while nothing is known, soon while it answers.
+    #[must_use]
+    pub fn next_probe(&self, now: BootTime) -> BootTime {
+        match self.answer {
+            Some((at, true)) => at + PROBE_PAUSE,
+            Some((at, false)) => at + VALID,
+            None => now,
+        }
+    }
+}
+
+/// The word of several resources: one that answers decides, one that is not known holds up.
+#[must_use]
+pub fn combine(words: impl Iterator<Item = Witness>) -> Witness {
+    words.fold(Witness::Off, |sum, word| match (sum, word) {
+        (Witness::Answers, _) | (_, Witness::Answers) => Witness::Answers,
+        (Witness::Unknown, _) | (_, Witness::Unknown) => Witness::Unknown,
+        (Witness::Silent, _) | (_, Witness::Silent) => Witness::Silent,
+        (Witness::Off, Witness::Off) => Witness::Off,
+    })
+}

@@ -1,0 +1,469 @@
+//! What the old program showed in the laboratory, and the rules around it.
+
+use std::time::Duration;
+
+use pha_core::resource::Call;
+use pha_core::supervisor::Event;
+use pha_core::{LeaveCause, Reason, Role, Status, Word};
+
+use crate::harness::{Cluster, settings};
+
+#[test]
+fn a_first_node_alone_becomes_active_after_the_grace() {
+    // P19, P52
+    let mut c = Cluster::new();
+    c.start(0);
+    let took = c.until(3000, "lb1 is active", |c| c.active() == [0]);
+    assert!((1200..1600).contains(&took), "{took} ms");
+    assert!(c.nodes[0].served());
+}
+
+#[test]
+fn a_joining_node_moves_nothing_in_twenty_joins() {
+    // P53
+    for offset in 0..20 {
+        let mut c = Cluster::new();
+        c.start(0);
+        c.until(3000, "lb1 is active", |c| c.active() == [0]);
+        c.pass(offset * 37);
+        let before = c.nodes[0].transitions();
+        c.reset_audit();
+        c.start(1);
+        c.pass(5000);
+        assert_eq!((c.active(), c.nodes[1].reason()), (vec![0], Reason::PeerActive));
+        assert_eq!((c.nodes[0].transitions(), c.most_none_up, c.most_two_up), (before, 0, 0));
+    }
+}
+
+#[test]
+fn the_lower_id_joining_does_not_take_over_either() {
+    // P53
+    let mut c = Cluster::new();
+    c.start(1);
+    c.until(3000, "lb2 is active", |c| c.active() == [1]);
+    c.start(0);
+    c.pass(5000);
+    assert_eq!(c.active(), [1]);
+}
+
+#[test]
+fn both_nodes_starting_at_once_make_exactly_one_active() {
+    // P20, P36
+    for offset in [0, 1, 50, 100, 200, 300, 600, 1000, 1199, 1200, 1201, 1250, 1300] {
+        for first in [0, 1] {
+            let mut c = Cluster::new();
+            c.start(first);
+            c.pass(offset);
+            c.start(1 - first);
+            c.until(3000, "one is active", |c| !c.active().is_empty());
+            c.pass(5000);
+            assert_eq!(c.active().len(), 1, "offset {offset}");
+            assert_eq!(c.most_two_up, 0, "offset {offset}\n{}", c.log.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn a_crash_of_the_active_node_is_taken_over_within_the_dead_time() {
+    // P1, P61, P74
+    let mut c = Cluster::running();
+    c.crash(0);
+    let took = c.until(1000, "lb2 serves", |c| c.nodes[1].served());
+    assert!((400..=620).contains(&took), "{took} ms");
+    c.pass(100);
+    assert_eq!(c.active(), [1]);
+    assert!(c.nodes[1].term() > c.nodes[0].term());
+}
+
+#[test]
+fn the_crashed_node_comes_back_as_standby_with_its_stale_database() {
+    // P53
+    let mut c = Cluster::running();
+    c.crash(0);
+    c.until(1000, "lb2 is active", |c| c.active() == [1]);
+    c.start(0);
+    c.reset_audit();
+    c.pass(5000);
+    assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![1], 0, 0));
+}
+
+#[test]
+fn the_gateway_lost_for_both_moves_nothing() {
+    // P18
+    for (first, second) in [(0, 1), (1, 0)] {
+        for offset in [0, 200, 700, 1500] {
+            let mut c = Cluster::running();
+            c.nodes[first].gateway_answers = false;
+            c.pass(offset);
+            c.nodes[second].gateway_answers = false;
+            c.pass(90_000);
+            assert_eq!(c.active(), [0], "offset {offset} first {first}");
+            assert_eq!((c.most_none_up, c.most_two_up), (0, 0), "offset {offset}\n{}", c.log.join("\n"));
+            c.nodes[0].gateway_answers = true;
+            c.nodes[1].gateway_answers = true;
+            c.pass(10_000);
+            assert_eq!(
+                (c.active(), c.most_none_up),
+                (vec![0], 0),
+                "offset {offset} first {first}\n{}",
+                c.log.join("\n")
+            );
+        }
+    }
+}
+
+#[test]
+fn the_gateway_lost_on_the_active_node_hands_over_and_the_heartbeat_rests() {
+    // P18
+    let mut c = Cluster::running();
+    c.nodes[0].gateway_answers = false;
+    let took = c.until(8000, "lb2 serves", |c| c.active() == [1]);
+    assert!(took < 6000, "{took} ms");
+    c.pass(5000);
+    assert_eq!(c.most_two_up, 0);
+    assert!(c.most_none_up < 100, "{} ms without an owner", c.most_none_up);
+    assert_eq!(c.nodes[0].word(), Some(Word::Left { cause: LeaveCause::Gateway }));
+    assert!(!c.nodes[0].sender.as_ref().unwrap().is_running());
+    c.nodes[0].gateway_answers = true;
+    c.pass(5000);
+    assert_eq!((c.active(), c.nodes[0].status()), (vec![1], Some(Status::Offline)));
+}
+
+#[test]
+fn the_gateway_lost_on_the_new_active_node_too_moves_nothing_more() {
+    let mut c = Cluster::running();
+    c.nodes[0].gateway_answers = false;
+    c.until(8000, "lb2 serves", |c| c.active() == [1]);
+    c.pass(3000);
+    c.nodes[1].gateway_answers = false;
+    c.reset_audit();
+    c.pass(20_000);
+    assert_eq!((c.active(), c.most_none_up), (vec![1], 0));
+}
+
+#[test]
+fn an_isolated_standby_does_not_disturb_the_active_node() {
+    let mut c = Cluster::running();
+    c.cut_link(true);
+    c.nodes[1].gateway_answers = false;
+    c.nodes[1].agents.start_fails = vec![false, false];
+    c.pass(10_000);
+    assert_eq!(c.active().first(), Some(&0));
+    c.cut_link(false);
+    c.nodes[1].gateway_answers = true;
+    c.reset_audit();
+    c.pass(10_000);
+    assert_eq!(c.active().len(), 1);
+    assert!(c.most_two_up < 100);
+}
+
+#[test]
+fn a_split_heals_to_the_later_decision_within_one_heartbeat() {
+    // P21
+    let mut c = Cluster::running();
+    c.cut_link(true);
+    c.until(2000, "both are active", |c| c.active() == [0, 1]);
+    c.pass(5000);
+    c.cut_link(false);
+    c.two_up_for = 0;
+    c.reset_audit();
+    c.pass(3000);
+    assert_eq!(c.active(), [1], "the later decision has the higher term");
+    assert!(c.most_two_up <= 300, "{} ms", c.most_two_up);
+    assert_eq!(c.most_none_up, 0);
+    let again = c.nodes[1].agents.took.iter().filter(|(when, _, call)| *call == Call::Announce && *when + 3000 > c.now);
+    assert!(again.clone().count() >= 2, "the winner announces again\n{}", c.log.join("\n"));
+}
+
+#[test]
+fn a_cut_heartbeat_path_is_no_reason_to_take_an_address_that_answers() {
+    // P19, P68
+    let mut c = Cluster::running();
+    c.cut = [[false, true], [true, false]];
+    c.pass(20_000);
+    assert_eq!((c.active(), c.nodes[1].reason(), c.most_two_up), (vec![0], Reason::AddressHeld, 0));
+    c.crash(0);
+    c.until(1000, "lb2 takes over once the address is silent", |c| c.nodes[1].served());
+}
+
+#[test]
+fn one_way_loss_makes_no_second_active_node() {
+    for direction in [0, 1] {
+        let mut c = Cluster::running();
+        c.cut[direction][1 - direction] = true;
+        c.pass(20_000);
+        assert_eq!((c.active(), c.most_two_up), (vec![0], 0), "direction {direction}");
+    }
+}
+
+#[test]
+fn all_daemons_killed_leave_the_address_to_the_kernel_and_never_two_holders() {
+    let mut c = Cluster::running();
+    c.kill_all(0);
+    let took = c.until(4000, "lb2 serves", |c| c.nodes[1].agents.up[1]);
+    assert!((2000..=3300).contains(&took), "{took} ms");
+    assert_eq!(c.most_two_up, 0);
+}
+
+#[test]
+fn killing_and_restarting_any_single_daemon_moves_nothing() {
+    // P75
+    for daemon in 0..3 {
+        for n in 0..2 {
+            let mut c = Cluster::running();
+            let before = c.nodes[0].transitions();
+            match daemon {
+                0 => c.nodes[n].supervise = None,
+                1 => c.nodes[n].receiver = None,
+                _ => c.nodes[n].sender = None,
+            }
+            c.nodes[n].agents.running.clear();
+            c.pass(950);
+            match daemon {
+                0 => c.start_supervise(n),
+                1 => c.start_receiver(n),
+                _ => c.start_sender(n),
+            }
+            c.pass(5000);
+            assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![0], 0, 0), "daemon {daemon} on lb{}", n + 1);
+            assert!(c.nodes[0].transitions() <= before.max(1), "daemon {daemon} on lb{}", n + 1);
+        }
+    }
+}
+
+#[test]
+fn a_deaf_standby_does_not_take_over_from_a_crashed_active_node_until_it_hears() {
+    // P19
+    let mut c = Cluster::running();
+    c.nodes[1].receiver = None;
+    c.pass(500);
+    c.crash(0);
+    c.pass(5000);
+    assert_eq!((c.active(), c.nodes[1].reason()), (vec![], Reason::Deaf));
+    c.start_receiver(1);
+    c.until(3000, "lb2 takes over", |c| c.active() == [1]);
+}
+
+#[test]
+fn supervise_dead_for_long_makes_the_sender_silent_and_the_peer_takes_over_never_both() {
+    let mut c = Cluster::running();
+    c.nodes[0].supervise = None;
+    c.nodes[0].agents.running.clear();
+    let took = c.until(5000, "lb2 has the address", |c| c.nodes[1].agents.up[1]);
+    assert!((2500..=3700).contains(&took), "{took} ms");
+    assert_eq!(c.most_two_up, 0);
+}
+
+#[test]
+fn a_resource_that_dies_is_restarted_in_place() {
+    // P12, P13
+    let mut c = Cluster::running();
+    c.nodes[0].agents.up[0] = false;
+    c.pass(5000);
+    assert_eq!(c.active(), [0]);
+    assert!(c.nodes[0].served());
+    assert!(c.nodes[1].agents.took.iter().all(|(_, _, call)| *call != Call::Start));
+}
+
+#[test]
+fn a_resource_that_cannot_be_restarted_here_fails_over() {
+    // P12
+    let mut c = Cluster::running();
+    c.nodes[0].agents.up[0] = false;
+    c.nodes[0].agents.start_fails[0] = true;
+    c.until(5000, "lb2 serves", |c| c.active() == [1]);
+    assert_eq!(c.most_two_up, 0);
+    assert!(!c.nodes[0].anything_up());
+}
+
+#[test]
+fn a_restart_that_hangs_fails_over_when_its_deadline_has_passed() {
+    // P12
+    let mut c = Cluster::running();
+    c.nodes[0].agents.up[0] = false;
+    c.nodes[0].agents.start_hangs[0] = true;
+    c.until(40_000, "lb2 serves", |c| c.active() == [1]);
+    assert_eq!(c.most_two_up, 0);
+}
+
+#[test]
+fn a_resource_broken_on_both_nodes_does_not_bounce_for_ever() {
+    let mut c = Cluster::running();
+    for n in 0..2 {
+        c.nodes[n].agents.up[0] = false;
+        c.nodes[n].agents.start_fails[0] = true;
+    }
+    c.pass(3_600_000);
+    let terms = c.nodes[0].term().count().max(c.nodes[1].term().count());
+    let late = c.now - 600_000;
+    let moves =
+        |n: usize| c.nodes[n].agents.took.iter().filter(|(w, r, k)| *w > late && *r == 1 && *k == Call::Start).count();
+    assert!(moves(0) == 0 || moves(1) == 0, "{} {} starts in the last ten minutes, {terms} terms", moves(0), moves(1));
+    assert_eq!(c.most_two_up, 0);
+    c.nodes[0].agents.start_fails[0] = false;
+    c.nodes[1].agents.start_fails[0] = false;
+    c.until(200_000, "it comes back by itself once it can", |c| c.active().len() == 1);
+}
+
+#[test]
+fn offline_hands_over_within_milliseconds_rests_and_comes_back_as_standby() {
+    // P57, P58, P59, P60
+    let mut c = Cluster::running();
+    c.offline(0, 30);
+    let took = c.until(200, "lb2 serves", |c| c.nodes[1].served());
+    assert!(took < 60, "{took} ms\n{}", c.log.join("\n"));
+    assert_eq!(c.most_two_up, 0);
+    c.pass(1000);
+    assert!(!c.nodes[0].sender.as_ref().unwrap().is_running());
+    assert_eq!(c.nodes[0].status(), None);
+    c.pass(27_000);
+    assert_eq!(c.active(), [1]);
+    c.pass(5000);
+    assert_eq!((c.active(), c.nodes[0].status()), (vec![1], Some(Status::Offline)));
+}
+
+#[test]
+fn online_ends_the_rest_earlier() {
+    // P60
+    let mut c = Cluster::running();
+    c.offline(0, 30);
+    c.pass(3000);
+    c.wish(0, |wishes| wishes.offline = None);
+    c.pass(1000);
+    assert_eq!((c.active(), c.nodes[0].status()), (vec![1], Some(Status::Offline)));
+}
+
+#[test]
+fn offline_without_a_peer_changes_nothing() {
+    // P57
+    let mut c = Cluster::running();
+    c.crash(1);
+    c.pass(2000);
+    c.offline(0, 30);
+    c.reset_audit();
+    c.pass(40_000);
+    assert_eq!((c.active(), c.most_none_up), (vec![0], 0));
+}
+
+#[test]
+fn a_peer_that_cannot_start_gives_the_resources_back_at_once() {
+    // P57
+    let mut c = Cluster::running();
+    c.nodes[1].agents.start_fails[0] = true;
+    c.offline(0, 30);
+    c.until(3000, "lb1 serves again", |c| c.now > 8000 || (c.nodes[1].transitions() > 3 && c.active() == [0]));
+    c.pass(40_000);
+    assert_eq!((c.active(), c.most_two_up), (vec![0], 0));
+}
+
+#[test]
+fn stop_leaves_the_resources_and_the_peer_does_not_start_a_second_copy() {
+    // P62, P67
+    let mut c = Cluster::running();
+    c.event(0, Event::StopRequested);
+    c.until(1000, "supervise ends", |c| c.nodes[0].exited);
+    assert_eq!(c.nodes[0].report.as_ref().unwrap().0.saying.word, Word::Kept);
+    c.pass(100);
+    c.nodes[0].supervise = None;
+    c.nodes[0].sender = None;
+    c.nodes[0].receiver = None;
+    c.pass(20_000);
+    assert!(c.nodes[0].served() && !c.nodes[1].anything_up());
+    assert_eq!(c.nodes[1].reason(), Reason::PeerKept);
+    c.nodes[0].exited = false;
+    c.start(0);
+    c.pass(5000);
+    assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![0], 0, 0));
+}
+
+#[test]
+fn maintenance_changes_nothing() {
+    let mut c = Cluster::running();
+    c.wish(1, |wishes| wishes.maintenance = true);
+    c.crash(0);
+    c.pass(10_000);
+    assert_eq!((c.active(), c.nodes[1].reason()), (vec![], Reason::Maintenance));
+    c.wish(1, |wishes| wishes.maintenance = false);
+    c.until(2000, "lb2 takes over", |c| c.active() == [1]);
+}
+
+#[test]
+fn a_held_resource_does_not_move() {
+    let mut c = Cluster::running();
+    c.wish(0, |wishes| wishes.held = vec!["service".into()]);
+    c.pass(5000);
+    assert_eq!((c.is_up(0, 0), c.is_up(0, 1), c.active()), (false, true, vec![0]));
+    c.wish(0, |wishes| wishes.held.clear());
+    c.pass(5000);
+    assert!(c.nodes[0].served());
+}
+
+#[test]
+fn nothing_starts_under_a_term_that_is_not_on_disk() {
+    let mut c = Cluster::running();
+    c.nodes[1].database_writable = false;
+    c.crash(0);
+    c.pass(5000);
+    assert!(!c.nodes[1].anything_up());
+    c.nodes[1].database_writable = true;
+    c.until(120_000, "lb2 takes over when its database can be written", |c| c.active() == [1]);
+}
+
+#[test]
+fn a_node_that_was_suspended_does_not_disturb_its_successor() {
+    let mut c = Cluster::running();
+    let frozen = std::mem::replace(&mut c.nodes[0].supervise, None);
+    let (receiver, sender) = (c.nodes[0].receiver.take(), c.nodes[0].sender.take());
+    c.until(5000, "lb2 is active", |c| c.active() == [1]);
+    c.nodes[0].supervise = frozen;
+    c.nodes[0].receiver = receiver;
+    c.nodes[0].sender = sender;
+    c.reset_audit();
+    c.pass(5000);
+    assert_eq!((c.active(), c.most_none_up), (vec![1], 0));
+    assert!(c.most_two_up <= 1);
+}
+
+#[test]
+fn failback_returns_to_the_preferred_node_only_if_asked_for() {
+    for (failback, expected) in [(None, 1), (Some(Duration::from_secs(10)), 0)] {
+        let mut two = settings(2);
+        two.failback = failback;
+        let mut c = Cluster::with(settings(1), two);
+        c.start(1);
+        c.until(3000, "lb2 is active", |c| c.active() == [1]);
+        c.start(0);
+        c.pass(20_000);
+        assert_eq!(c.active(), [expected]);
+        assert!(c.most_two_up == 0);
+    }
+}
+
+#[test]
+fn the_role_is_never_read_from_disk() {
+    let mut c = Cluster::running();
+    c.crash(0);
+    c.crash(1);
+    c.pass(5000);
+    c.start(0);
+    c.pass(300);
+    assert_eq!(c.nodes[0].role(), Role::Standby);
+}
+
+#[test]
+fn checks_run_at_their_interval_and_nothing_is_started_twice() {
+    // P15, P23, P24
+    let mut c = Cluster::running();
+    let from = c.now;
+    c.pass(20_000);
+    let count = |n: usize, r: usize, k: Call| {
+        c.nodes[n].agents.took.iter().filter(|(w, i, call)| *w > from && *i == r && *call == k).count()
+    };
+    assert!((9..=11).contains(&count(0, 0, Call::Check)));
+    assert!((19..=21).contains(&count(0, 1, Call::Check)));
+    for n in 0..2 {
+        for r in 0..2 {
+            assert_eq!((count(n, r, Call::Start), count(n, r, Call::Stop)), (0, 0));
+        }
+    }
+}
