@@ -11,7 +11,7 @@ use crate::word::{Gateway, LeaveCause, Role};
 /// What a peer is doing, as far as a decision cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerState {
-    /// Never heard since this node started.
+    /// Never heard yet, and the start-up grace is not over.
     Unheard,
     /// Alive and active.
     Online,
@@ -154,8 +154,6 @@ pub struct View {
     pub away: bool,
     /// The receiver is stale or missing.
     pub deaf: bool,
-    /// The start-up grace is not over.
-    pub grace: bool,
     /// The wire's word.
     pub witness: Witness,
     /// This node has waited for its turn to claim for twice the dead time.
@@ -254,8 +252,7 @@ fn knowledge(view: &View) -> Option<Decision> {
     if view.deaf {
         return Some(decision(Action::Keep, Reason::Deaf));
     }
-    let nobody_heard = view.peers.iter().all(|peer| peer.state == PeerState::Unheard);
-    (view.grace && nobody_heard).then_some(decision(Action::Keep, Reason::Grace))
+    view.any(PeerState::Unheard).then_some(decision(Action::Keep, Reason::Grace))
 }
 
 /// Rules 7 to 9: a peer is busy, kept its resources, or is active.
@@ -313,7 +310,7 @@ fn claim(view: &View) -> Decision {
             return decision(Action::Keep, Reason::NotEligible);
         }
     }
-    let silent = view.any(PeerState::Dead) || view.any(PeerState::Unheard);
+    let silent = view.any(PeerState::Dead);
     match view.witness {
         Witness::Answers if silent => return decision(Action::Keep, Reason::AddressHeld),
         Witness::Unknown if silent => return decision(Action::Keep, Reason::Probing),

@@ -1,10 +1,10 @@
 //! The failure detector: is this peer alive?
 //!
 //! ```text
-//!   Unheard ──heartbeat──▶ Alive ◀──heartbeat── Suspect ──dead time──▶ Dead
-//!                            │  └─1.5 intervals──▶ ▲                     │
-//!                            │                                           │
-//!                            └──says LEFT or KEPT──▶ Absent ◀────────────┘ heartbeat: Alive or Absent
+//!   Unheard ──heartbeat──▶ Alive ──1.5 intervals──▶ Suspect ──dead time──▶ Dead
+//!      │                    ▲ └──says LEFT or KEPT──▶ Absent                 ▲
+//!      │                    └──── any heartbeat: Alive or Absent             │
+//!      └──────────────────────── init dead time ─────────────────────────────┘
 //! ```
 //!
 //! One [`PeerDetector`] a peer, fed with authentic heartbeats; it accuses only for silence that this machine was awake
@@ -18,13 +18,15 @@ use crate::report::{LinkReport, Liveness, PeerReport};
 use crate::time::BootTime;
 use crate::word::Word;
 
-/// The detector's two times.
+/// The detector's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DetectorSettings {
     /// `HEARTBEAT_INT`.
     pub interval: Duration,
     /// `DEADTIME`.
     pub dead_time: Duration,
+    /// `INITDEAD`: how long a detector that has just started waits for a first heartbeat.
+    pub init_dead: Duration,
 }
 
 impl DetectorSettings {
@@ -44,7 +46,7 @@ impl DetectorSettings {
 pub enum Arrival {
     /// Newer than anything heard.
     Newest,
-    /// Heard before on another link.
+    /// Heard before on another link: it tells about that link, not about the peer.
     Copy,
 }
 
@@ -98,11 +100,12 @@ impl PeerDetector {
     /// An authentic, fresh heartbeat came in over `link` (an index into the addresses).
     pub fn heartbeat_received(&mut self, heartbeat: &Heartbeat, link: usize, arrival: Arrival, now: BootTime) {
         self.note_link(link, heartbeat.serial, now);
+        if arrival == Arrival::Copy {
+            return;
+        }
         self.silent_since = now;
         self.report.heard_at = Some(now);
-        if arrival == Arrival::Newest {
-            self.note_saying(heartbeat, now);
-        }
+        self.note_saying(heartbeat, now);
         let gone = self.report.saying.is_some_and(|s| s.word.status().is_none());
         self.change_liveness(if gone { Liveness::Absent } else { Liveness::Alive }, now);
     }
@@ -119,6 +122,7 @@ impl PeerDetector {
             Liveness::Alive | Liveness::Suspect if silence >= self.settings.dead_time => {
                 self.change_liveness(Liveness::Dead, now);
             }
+            Liveness::Unheard if silence >= self.settings.init_dead => self.change_liveness(Liveness::Dead, now),
             Liveness::Alive if silence >= self.settings.suspect_time() => self.change_liveness(Liveness::Suspect, now),
             Liveness::Alive | Liveness::Suspect | Liveness::Unheard | Liveness::Dead | Liveness::Absent => {}
         }
@@ -130,7 +134,8 @@ impl PeerDetector {
         match self.report.liveness {
             Liveness::Alive => Some(self.silent_since + self.settings.suspect_time()),
             Liveness::Suspect => Some(self.silent_since + self.settings.dead_time),
-            Liveness::Unheard | Liveness::Dead | Liveness::Absent => None,
+            Liveness::Unheard => Some(self.silent_since + self.settings.init_dead),
+            Liveness::Dead | Liveness::Absent => None,
         }
     }
 
@@ -210,7 +215,7 @@ mod tests {
     }
 
     fn detector() -> PeerDetector {
-        let settings = DetectorSettings { interval: INTERVAL, dead_time: DEAD };
+        let settings = DetectorSettings { interval: INTERVAL, dead_time: DEAD, init_dead: 2 * DEAD };
         let node = NodeId::new(2).expect("2 is a node id");
         PeerDetector::new(node, vec!["10.0.0.2".into(), "10.1.0.2".into()], 7, settings, at(0))
     }
@@ -246,10 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unheard_peer_stays_unheard() {
+    fn a_peer_that_is_never_heard_is_dead_after_the_init_dead_time() {
         let mut d = detector();
-        d.deadline_passed(at(100_000));
-        assert_eq!(d.report().liveness, Liveness::Unheard);
+        d.deadline_passed(at(1199));
+        assert_eq!((d.report().liveness, d.next_deadline()), (Liveness::Unheard, Some(at(1200))));
+        d.deadline_passed(at(1200));
+        assert_eq!(d.report().liveness, Liveness::Dead);
     }
 
     #[test]

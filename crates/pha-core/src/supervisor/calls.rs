@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Command, Note, Supervisor};
-use crate::decide::{Action, Witness, decide};
+use crate::decide::{Action, View, Witness, decide};
 use crate::node::Term;
 use crate::reason::Reason;
-use crate::report::{Liveness, ResourceState};
+use crate::report::{Liveness, PeerReport, ResourceState};
 use crate::resource::{Call, Outcome};
 use crate::time::BootTime;
 use crate::word::Role;
@@ -147,12 +147,9 @@ impl Supervisor {
         if self.role == Role::Active || self.doubt_since.is_none() || !self.settled {
             return false;
         }
-        let suspect = self.outside.peers.iter().any(|peer| peer.liveness == Liveness::Suspect);
-        let mut view = self.view();
-        view.witness = Witness::Silent;
-        let grace = view.grace;
-        view.grace = false;
-        suspect || grace || decide(&view).action == Action::BeActive
+        let doubtful = |peer: &PeerReport| matches!(peer.liveness, Liveness::Suspect | Liveness::Unheard);
+        let view = View { witness: Witness::Silent, ..self.view() };
+        self.outside.peers.iter().any(doubtful) || decide(&view).action == Action::BeActive
     }
 
     fn schedule_probes(&mut self) {

@@ -47,8 +47,6 @@ pub struct Settings {
     pub heartbeat_interval: Duration,
     /// `DEADTIME`.
     pub dead_time: Duration,
-    /// `INITDEAD`: how long a starting node waits for a first heartbeat.
-    pub init_dead: Duration,
     /// `SUPERVISE_INT`.
     pub supervise_interval: Duration,
     /// `PINGTIMEOUT`.
@@ -229,7 +227,6 @@ enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Supervisor {
     settings: Settings,
-    started: BootTime,
     now: BootTime,
     wake_by: Option<BootTime>,
     away_since: Option<BootTime>,
@@ -277,7 +274,6 @@ impl Supervisor {
     pub fn new(settings: Settings, restored: Restored, now: BootTime) -> Self {
         let resources: Vec<Resource> = settings.resources.iter().cloned().map(|s| Resource::new(s, now)).collect();
         Self {
-            started: now,
             now,
             wake_by: None,
             away_since: None,
@@ -481,7 +477,6 @@ impl Supervisor {
         let s = &self.settings;
         let own = [
             Some(self.next_tick),
-            Some(self.started + s.init_dead),
             Some(self.fitness.retry_at()),
             Some(self.stop_again_at),
             self.gateway.next_deadline(),

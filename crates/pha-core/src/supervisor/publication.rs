@@ -43,8 +43,6 @@ impl Supervisor {
         let reason = self.decision.reason;
         if reason == Reason::Operator {
             self.outside.wishes.offline.map(|wish| wish.until)
-        } else if reason == Reason::Grace {
-            Some(self.started + self.settings.init_dead)
         } else if reason == Reason::PeerBusy {
             self.outside.peers.iter().filter_map(|peer| peer.progress_until).max()
         } else if reason == Reason::ClaimTurn {

@@ -29,7 +29,6 @@ impl Supervisor {
             },
             away: self.away_since.is_some(),
             deaf: self.outside.deaf,
-            grace: self.now < self.started + self.settings.init_dead,
             witness: self.witness(),
             waited_turn: self.turn_since.is_some_and(|since| self.now >= since + self.settings.dead_time * 2),
             failback_due: self
@@ -55,10 +54,12 @@ impl Supervisor {
     }
 
     fn peer_state(&self, peer: &PeerReport) -> PeerState {
-        let Some(word) = peer.saying.map(|saying| saying.word) else { return PeerState::Unheard };
+        if peer.liveness == Liveness::Unheard {
+            return PeerState::Unheard;
+        }
+        let Some(word) = peer.saying.map(|saying| saying.word) else { return PeerState::Dead };
         match (peer.liveness, word) {
-            (Liveness::Unheard, _) => PeerState::Unheard,
-            (Liveness::Dead, _) => PeerState::Dead,
+            (Liveness::Dead | Liveness::Unheard, _) => PeerState::Dead,
             (_, Word::Left { cause }) => PeerState::Left(cause),
             (_, Word::Kept) => PeerState::Kept,
             // Absent without a word of leaving cannot be; a peer that is gone without a word is dead.

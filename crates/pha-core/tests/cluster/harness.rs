@@ -76,7 +76,6 @@ pub fn settings(id: usize) -> Settings {
         me: NodeId::new(id).unwrap(),
         heartbeat_interval: Duration::from_millis(200),
         dead_time: Duration::from_millis(600),
-        init_dead: Duration::from_millis(1200),
         supervise_interval: Duration::from_millis(2000),
         ping_timeout: Duration::from_millis(2100),
         gateway: true,
@@ -123,7 +122,7 @@ impl Node {
     }
 
     pub fn word(&self) -> Option<Word> {
-        self.supervise.as_ref().and_then(|_| self.report.as_ref()).map(|(report, _)| report.saying.word)
+        self.supervise.as_ref().and(self.report.as_ref()).map(|(report, _)| report.saying.word)
     }
 
     pub fn status(&self) -> Option<Status> {
@@ -193,7 +192,8 @@ impl Cluster {
     pub fn start_receiver(&mut self, n: usize) {
         let now = at(self.now);
         let node = &mut self.nodes[n];
-        let s = DetectorSettings { interval: node.settings.heartbeat_interval, dead_time: node.settings.dead_time };
+        let (interval, dead_time) = (node.settings.heartbeat_interval, node.settings.dead_time);
+        let s = DetectorSettings { interval, dead_time, init_dead: dead_time * 2 };
         node.receiver = Some(PeerDetector::new(NodeId::new(2 - n).unwrap(), vec!["peer".into()], 1, s, now));
         node.inbox.clear();
     }

@@ -412,7 +412,7 @@ fn nothing_starts_under_a_term_that_is_not_on_disk() {
 #[test]
 fn a_node_that_was_suspended_does_not_disturb_its_successor() {
     let mut c = Cluster::running();
-    let frozen = std::mem::replace(&mut c.nodes[0].supervise, None);
+    let frozen = c.nodes[0].supervise.take();
     let (receiver, sender) = (c.nodes[0].receiver.take(), c.nodes[0].sender.take());
     c.until(5000, "lb2 is active", |c| c.active() == [1]);
     c.nodes[0].supervise = frozen;
@@ -466,4 +466,19 @@ fn checks_run_at_their_interval_and_nothing_is_started_twice() {
             assert_eq!((count(n, r, Call::Start), count(n, r, Call::Stop)), (0, 0));
         }
     }
+}
+
+#[test]
+fn a_receiver_restarted_on_the_standby_takes_nothing_over_even_without_a_witness() {
+    // P19
+    let mut two = settings(2);
+    two.witness = false;
+    let mut c = Cluster::with(settings(1), two);
+    c.start(0);
+    c.start(1);
+    c.pass(5000);
+    assert_eq!(c.active(), [0]);
+    c.start_receiver(1);
+    c.pass(5000);
+    assert_eq!((c.active(), c.most_two_up), (vec![0], 0));
 }
