@@ -345,6 +345,26 @@ impl Supervisor {
         self.settled
     }
 
+    /// Whether the last word is said ([`Command::Exit`]).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ending == Ending::Gone
+    }
+
+    /// Takes new settings over without moving anything. Nodes and resources must be the same, in the same order.
+    pub fn reconfigure(&mut self, settings: Settings, now: BootTime) {
+        let (timeout, interval) = (settings.ping_timeout, settings.supervise_interval);
+        let old = &self.settings;
+        if (old.gateway, old.ping_timeout, old.supervise_interval) != (settings.gateway, timeout, interval) {
+            self.gateway = GatewayMonitor::new(settings.gateway, interval, timeout, now);
+        }
+        for (resource, new) in self.resources.iter_mut().zip(&settings.resources) {
+            debug_assert_eq!(resource.settings.name, new.name, "the same resources");
+            resource.settings = new.clone();
+        }
+        self.settings = settings;
+    }
+
     /// The resources, by the index used in commands and events.
     #[must_use]
     pub fn resources(&self) -> &[Resource] {

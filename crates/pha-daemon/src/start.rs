@@ -1,0 +1,243 @@
+//! From the command line to a running daemon, in one order for all three:
+//! configuration, detach, directories, pid file, signals, log, then the daemon's own body.
+//!
+//! Everything that fails before the body says that it is ready goes to standard error and to the caller's exit code.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pha_config::{Config, Home, Node};
+use pha_status::Database;
+use pha_sys::daemonize::{self, Ready};
+use pha_sys::logging::{self, Log};
+use pha_sys::pidfile::{PidFile, PidFileError};
+use pha_sys::signals::Signals;
+use pha_sys::{clock, exit};
+
+use crate::reload::Reloaded;
+use crate::waker::Waker;
+
+/// One of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// pha-sender.
+    Sender,
+    /// pha-receiver.
+    Receiver,
+    /// pha-supervise.
+    Supervise,
+}
+
+impl Program {
+    /// All of them, in the order in which they are started.
+    pub const ALL: [Self; 3] = [Self::Receiver, Self::Sender, Self::Supervise];
+
+    /// `sender`: the word in pid and log file names.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Receiver => "receiver",
+            Self::Supervise => "supervise",
+        }
+    }
+
+    /// `run/sender.pid` in the directory of run-time files; locked while the program runs.
+    #[must_use]
+    pub fn pid_file(self, var_dir: &Path) -> PathBuf {
+        var_dir.join("run").join(format!("{}.pid", self.word()))
+    }
+}
+
+/// The options every daemon takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Options {
+    /// The installation's directory [default: the one above the program's own].
+    #[arg(long, env = "PHA_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// This node's name [default: the host's].
+    #[arg(long, env = "PHA_NODE", value_name = "NAME")]
+    pub node: Option<String>,
+    /// Stay in the foreground, whatever DAEMON says.
+    #[arg(long, conflicts_with = "detach")]
+    pub foreground: bool,
+    /// Detach, whatever DAEMON says.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// A daemon's surroundings.
+#[derive(Debug)]
+pub struct Daemon {
+    /// The installation.
+    pub home: Home,
+    /// The configuration as it was read at the start.
+    pub config: Config,
+    /// This node.
+    pub me: Node,
+    /// Its status database.
+    pub database: Database,
+    /// Where run-time files are.
+    pub var_dir: PathBuf,
+    log: Log,
+    signals: Option<Signals>,
+    ready: Option<Ready>,
+    _pid_file: PidFile,
+}
+
+/// A start that failed: what to print, and the exit code.
+#[derive(Debug)]
+struct Refusal {
+    message: String,
+    code: i32,
+}
+
+impl Refusal {
+    fn new(code: i32, message: impl Into<String>) -> Self {
+        Self { message: message.into(), code }
+    }
+
+    fn io(what: &str, path: &Path, error: &io::Error) -> Self {
+        let kind = error.kind();
+        let (code, remedy) = if kind == io::ErrorKind::PermissionDenied {
+            (exit::NO_PERM, "run it as the owner of the directory, usually root")
+        } else if kind == io::ErrorKind::ReadOnlyFilesystem {
+            (exit::CANT_CREATE, "set VARDIR to a directory that can be written")
+        } else if kind == io::ErrorKind::StorageFull {
+            (exit::CANT_CREATE, "make room on the disk")
+        } else {
+            (exit::CANT_CREATE, "check VARDIR and LOGPATH in etc/config")
+        };
+        Self::new(code, format!("{}: {what}: {error}; {remedy}", path.display()))
+    }
+}
+
+/// Starts `program` and runs `body` until it returns; the result is the process's exit code.
+pub fn run(program: Program, options: &Options, body: impl FnOnce(&mut Daemon) -> anyhow::Result<()>) -> i32 {
+    let (home, config, me) = match configured(options) {
+        Ok(configured) => configured,
+        Err(refusal) => return report(program, &refusal),
+    };
+    let foreground = options.foreground || !(config.daemon || options.detach);
+    let ready = if foreground { Ok(Ready::foreground()) } else { daemonize::detach(home.root()) };
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(error) => return report(program, &Refusal::io("cannot detach", home.root(), &error)),
+    };
+    match set_up(program, home, config, me) {
+        Err(refusal) => {
+            report(program, &refusal);
+            ready.fail(refusal.code)
+        }
+        Ok(mut daemon) => {
+            daemon.ready = Some(ready);
+            let result = body(&mut daemon);
+            conclude(program, &mut daemon, result)
+        }
+    }
+}
+
+fn report(program: Program, refusal: &Refusal) -> i32 {
+    for line in refusal.message.lines() {
+        eprintln!("pha-{}: {line}", program.word());
+    }
+    refusal.code
+}
+
+fn conclude(program: Program, daemon: &mut Daemon, result: anyhow::Result<()>) -> i32 {
+    let Err(error) = result else {
+        log::info!("ended");
+        return exit::OK;
+    };
+    log::error!("{error:#}");
+    let denied = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let code = match denied.map(io::Error::kind).next() {
+        Some(io::ErrorKind::PermissionDenied) => exit::NO_PERM,
+        Some(_) => exit::OS_ERR,
+        None => exit::SOFTWARE,
+    };
+    if let Some(ready) = daemon.ready.take() {
+        report(program, &Refusal::new(code, format!("{error:#}")));
+        ready.fail(code);
+    }
+    code
+}
+
+/// What the command line and the configuration say; nothing is created yet.
+fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
+    let home = Home::find(options.home.as_deref());
+    let config = Config::load(&home).map_err(|errors| Refusal::new(exit::CONFIG, errors.to_string()))?;
+    let host = clock::host_name().unwrap_or_default();
+    let me = config
+        .local_node(options.node.as_deref(), &host)
+        .map_err(|problem| Refusal::new(exit::CONFIG, problem.to_string()))?
+        .clone();
+    Ok((config.home_in_use(&home), config, me))
+}
+
+fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daemon, Refusal> {
+    let var_dir = config.var_dir(&home);
+    let log_file = config.log_file(&home, program.word());
+    for dir in [Some(var_dir.join("run").as_path()), log_file.parent()].into_iter().flatten() {
+        fs::create_dir_all(dir).map_err(|error| Refusal::io("cannot be created", dir, &error))?;
+    }
+    let pid_path = program.pid_file(&var_dir);
+    let pid_file = PidFile::take(&pid_path).map_err(|error| match error {
+        PidFileError::AlreadyRunning { .. } => Refusal::new(exit::TEMP_FAIL, error.to_string()),
+        PidFileError::Io(error) => Refusal::io("cannot be written", &pid_path, &error),
+    })?;
+    let signals = Signals::new().map_err(|error| Refusal::new(exit::OS_ERR, format!("signals: {error}")))?;
+    let log = logging::init(Some(&log_file), config.debug)
+        .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
+    let database = Database::new(&var_dir, &me.name);
+    log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
+    if program == Program::Supervise {
+        config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    }
+    Ok(Daemon { home, config, me, database, var_dir, log, signals: Some(signals), ready: None, _pid_file: pid_file })
+}
+
+impl Daemon {
+    /// Tells whoever started this daemon that it runs.
+    pub fn is_ready(&mut self) {
+        if let Some(ready) = self.ready.take() {
+            ready.tell();
+        }
+    }
+
+    /// What wakes this daemon; there is one a daemon.
+    ///
+    /// # Errors
+    /// If the directory of the status database cannot be watched.
+    pub fn waker(&mut self) -> anyhow::Result<Waker> {
+        let signals = self.signals.take().ok_or_else(|| anyhow::anyhow!("a daemon has one waker"))?;
+        Waker::new(signals, &self.database)
+    }
+
+    /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a
+    /// restart. `None` keeps the one in force, because the new one has errors (all are logged) or is the same.
+    pub fn reload(&mut self) -> Option<Reloaded> {
+        if let Err(error) = self.log.reopen() {
+            log::error!("the log cannot be opened again: {error}");
+        }
+        let new = match Config::load(&self.home) {
+            Ok(new) => new,
+            Err(errors) => {
+                for line in errors.to_string().lines() {
+                    log::error!("not reloaded: {line}");
+                }
+                return None;
+            }
+        };
+        let reloaded = Reloaded::new(&self.config, &new);
+        if reloaded.changed.is_empty() && reloaded.waiting.is_empty() {
+            log::info!("reloaded: nothing changed");
+            return None;
+        }
+        if !reloaded.waiting.is_empty() {
+            log::warn!("reloaded: {} will take effect after a restart of the daemons", reloaded.waiting.join(", "));
+        }
+        Some(reloaded)
+    }
+}

@@ -1,0 +1,100 @@
+//! The receiver's loop.
+
+use std::time::Duration;
+
+use pha_core::BootTime;
+use pha_core::report::PeerReport;
+use pha_daemon::{Daemon, Publisher, key, now};
+use pha_status::{Database, Durability, ReceiverSection, Record};
+use pha_wire::Codec;
+
+use crate::ears::Ears;
+use crate::peers::{Peers, brings_news};
+
+/// The receiver writes on change, and this often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The receiver and all it knows.
+pub struct Receiver {
+    ears: Ears,
+    peers: Peers,
+    codec: Codec,
+    publisher: Publisher<ReceiverSection>,
+    published: Vec<PeerReport>,
+    record: Record,
+    next_tick: BootTime,
+}
+
+impl Receiver {
+    /// Listens; fails if the port is taken or the key is bad.
+    pub fn new(daemon: &Daemon) -> anyhow::Result<Self> {
+        let ears = Ears::open(&daemon.config, &daemon.me)?;
+        let codec = key::codec(&daemon.home, &daemon.config)?;
+        let record = daemon.database.read().unwrap_or_else(|error| {
+            log::error!("{error}");
+            Record::default()
+        });
+        let now = now();
+        Ok(Self {
+            ears,
+            peers: Peers::new(&daemon.config, &daemon.me, &record.receiver.peers, now),
+            codec,
+            publisher: Publisher::default(),
+            published: Vec::new(),
+            record,
+            next_tick: now,
+        })
+    }
+
+    /// Hears until the daemon is told to end.
+    pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
+        let mut waker = daemon.waker()?;
+        self.publish(&daemon.database, std::process::id(), now());
+        anyhow::ensure!(!self.publisher.is_failing(), "the status database cannot be written");
+        daemon.is_ready();
+        let mut more = false;
+        loop {
+            let deadline = if more { BootTime::ZERO } else { self.next_deadline() };
+            let woken = waker.wait(&self.ears.fds(), deadline)?;
+            let now = now();
+            self.peers.woke(now);
+            more = self.ears.drain(|bytes, length, from| self.peers.heard(&self.codec, bytes, length, from, now));
+            if !more {
+                self.peers.deadline_passed(&self.codec, now);
+            }
+            if woken.hangup {
+                daemon.reload();
+            }
+            if woken.terminate {
+                self.publish(&daemon.database, 0, now);
+                return Ok(());
+            }
+            if woken.record_changed {
+                self.record = daemon.database.read().unwrap_or_default();
+            }
+            let overwritten = woken.record_changed && self.publisher.was_overwritten(&mut self.record);
+            let news = brings_news(&self.published, &self.peers.reports());
+            if news || overwritten || now >= self.next_tick {
+                self.publish(&daemon.database, std::process::id(), now);
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> BootTime {
+        self.peers.next_deadline().map_or(self.next_tick, |deadline| deadline.min(self.next_tick))
+    }
+
+    fn publish(&mut self, database: &Database, pid: u32, now: BootTime) {
+        self.next_tick = now + TICK;
+        self.published = self.peers.reports();
+        let section = ReceiverSection {
+            pid,
+            tick: now,
+            peers: self.published.clone(),
+            drops: self.peers.drops().clone(),
+            authentic: self.codec.is_authentic(),
+            late: self.peers.late(),
+        };
+        self.publisher.publish(database, section, Durability::Volatile);
+    }
+}

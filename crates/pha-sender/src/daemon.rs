@@ -1,0 +1,164 @@
+//! The sender's loop.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use pha_core::beat::{Beat, BeatSettings, Round, Said};
+use pha_core::{BootTime, Heartbeat, NodeId, Serial};
+use pha_daemon::{Daemon, Publisher, key, now};
+use pha_status::{Database, Durability, Record, SenderSection};
+use pha_wire::Codec;
+
+use crate::routes::Routes;
+
+/// The sender's own sign of life.
+const TICK: Duration = Duration::from_secs(1);
+/// How often a farewell is said, since nobody repeats it.
+const FAREWELLS: u32 = 3;
+const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
+
+/// The sender and all it knows.
+pub struct Sender {
+    me: NodeId,
+    beat: Beat,
+    codec: Codec,
+    routes: Routes,
+    serial: Serial,
+    record: Record,
+    section: SenderSection,
+    publisher: Publisher<SenderSection>,
+    next_tick: BootTime,
+}
+
+impl Sender {
+    /// Takes a new incarnation, which is on disk before the first heartbeat.
+    pub fn new(daemon: &Daemon) -> anyhow::Result<Self> {
+        let config = &daemon.config;
+        let settings = BeatSettings {
+            interval: config.heartbeat_interval,
+            silence_limit: config.lease.saturating_sub(config.dead_time),
+        };
+        let now = now();
+        let mut sender = Self {
+            me: daemon.me.id,
+            beat: Beat::new(settings, now),
+            codec: key::codec(&daemon.home, config)?,
+            routes: Routes::new(config, &daemon.me, now),
+            serial: Serial::default(),
+            record: Record::default(),
+            section: SenderSection { pid: std::process::id(), ..SenderSection::default() },
+            publisher: Publisher::default(),
+            next_tick: now,
+        };
+        sender.read(&daemon.database);
+        let incarnation = sender.record.sender.incarnation.saturating_add(1).max(wall_clock());
+        sender.serial.incarnation = incarnation;
+        sender.section.incarnation = incarnation;
+        sender.section.running = sender.beat.is_running();
+        sender.publish(&daemon.database, Durability::Lasting, now);
+        anyhow::ensure!(!sender.publisher.is_failing(), "the status database cannot be written");
+        Ok(sender)
+    }
+
+    /// Speaks until the daemon is told to end.
+    pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
+        let mut waker = daemon.waker()?;
+        daemon.is_ready();
+        loop {
+            let woken = waker.wait(&[], self.next_deadline())?;
+            let now = now();
+            if woken.record_changed {
+                self.read(&daemon.database);
+            }
+            if woken.hangup {
+                daemon.reload();
+            }
+            if let Some(round) = self.beat.deadline_passed(now) {
+                self.send(round);
+            }
+            if woken.terminate {
+                self.say_farewell(now);
+                self.section = SenderSection { pid: 0, running: false, ..self.section.clone() };
+                self.publish(&daemon.database, Durability::Volatile, now);
+                return Ok(());
+            }
+            self.routes.deadline_passed(now);
+            self.tick(&daemon.database, now);
+        }
+    }
+
+    /// For a node whose daemons are stopped: says its last word once more.
+    pub fn farewell(&mut self) -> anyhow::Result<()> {
+        let round =
+            self.beat.farewell(now()).context("this node has not left: its supervise has not said LEFT or KEPT")?;
+        for _ in 0..FAREWELLS {
+            self.send(round);
+            std::thread::sleep(FAREWELL_PAUSE);
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> BootTime {
+        let deadlines = [self.beat.next_deadline(), self.routes.next_deadline()];
+        deadlines.into_iter().flatten().fold(self.next_tick, BootTime::min)
+    }
+
+    fn read(&mut self, database: &Database) {
+        match database.read() {
+            Ok(record) => {
+                let supervise = &record.supervise;
+                let said = supervise.report.as_ref().map(|report| Said::from_report(report, supervise.tick));
+                self.beat.record_changed(said, &record.receiver.peers, now());
+                self.record = record;
+            }
+            Err(error) => log::error!("{error}; what was said before stays said"),
+        }
+    }
+
+    fn send(&mut self, round: Round) {
+        self.serial.sequence += 1;
+        let (me, serial, codec, record) = (self.me, self.serial, &self.codec, &self.record);
+        self.routes.send(|peer| {
+            let heard = record.receiver.peers.iter().find(|report| report.node == peer).map(|report| report.serial);
+            let heartbeat = Heartbeat {
+                node: me,
+                serial,
+                saying: round.saying,
+                reply_wanted: round.reply_wanted,
+                heard: heard.unwrap_or_default(),
+                supervise_age: round.supervise_age,
+            };
+            codec.encode(&heartbeat).to_vec()
+        });
+    }
+
+    fn say_farewell(&mut self, now: BootTime) {
+        if let Some(round) = self.beat.farewell(now) {
+            (0..FAREWELLS).for_each(|_| self.send(round));
+        }
+    }
+
+    fn tick(&mut self, database: &Database, now: BootTime) {
+        let running = self.beat.is_running();
+        let overwritten = self.publisher.was_overwritten(&mut self.record);
+        if now >= self.next_tick || running != self.section.running || overwritten {
+            self.section.running = running;
+            self.section.errors = self.routes.errors();
+            self.publish(database, Durability::Volatile, now);
+        }
+    }
+
+    fn publish(&mut self, database: &Database, durability: Durability, now: BootTime) {
+        self.section.tick = now;
+        self.next_tick = now + TICK;
+        if let Some(record) = self.publisher.publish(database, self.section.clone(), durability) {
+            self.record = record;
+        }
+    }
+}
+
+/// Milliseconds since 1970: an incarnation that grows even if the status database is lost.
+fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,289 @@
+//! The supervise loop: wait, feed the core, carry out what it wants.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pha_config::Config;
+use pha_core::BootTime;
+use pha_core::resource::Call;
+use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
+use pha_daemon::{Daemon, Program, Publisher, Woken, now, peers};
+use pha_status::{Database, Durability, ReceiverSection, Record, SuperviseSection};
+use pha_sys::icmp::Pinger;
+use pha_sys::{interfaces, lock};
+
+use crate::notes;
+use crate::runner::{Run, Runner};
+use crate::settings::settings;
+
+/// A receiver whose tick is older is stale: this node is deaf.
+const RECEIVER_STALE: Duration = Duration::from_millis(2500);
+
+/// The daemon and all it knows.
+pub struct Supervise {
+    supervisor: Supervisor,
+    runner: Runner,
+    pinger: Option<Pinger>,
+    gateways: Vec<IpAddr>,
+    echo: u16,
+    lease: Duration,
+    own: Vec<IpAddr>,
+    carrier: bool,
+    record: Record,
+    publisher: Publisher<SuperviseSection>,
+    section: SuperviseSection,
+    outside: Outside,
+    receiver_lock: PathBuf,
+    next_look: BootTime,
+    ended: bool,
+}
+
+impl Supervise {
+    /// Knows what the status database remembers: terms and wishes, never a role.
+    pub fn new(daemon: &Daemon) -> anyhow::Result<Self> {
+        let now = now();
+        let record = daemon.database.read().unwrap_or_else(|error| {
+            log::error!("{error}; beginning anew, in the safe state");
+            Record::default()
+        });
+        let restored = record.supervise.report.as_ref().map_or_else(Restored::default, |report| Restored {
+            own_term: report.saying.term,
+            highest_term: report.highest_term,
+        });
+        let config = &daemon.config;
+        let supervisor = Supervisor::new(settings(&daemon.home, config, &daemon.me), restored, now);
+        let section = SuperviseSection { pid: std::process::id(), config_loaded: now, ..record.supervise.clone() };
+        Ok(Self {
+            supervisor,
+            runner: Runner::new(&daemon.home, config, &daemon.me),
+            pinger: pinger(config)?,
+            gateways: config.gateways.clone(),
+            echo: 0,
+            lease: config.lease,
+            own: peers::addresses(&daemon.me).unwrap_or_default(),
+            carrier: true,
+            record,
+            publisher: Publisher::default(),
+            section,
+            outside: Outside::default(),
+            receiver_lock: Program::Receiver.pid_file(&daemon.var_dir),
+            next_look: now,
+            ended: false,
+        })
+    }
+
+    /// Supervises until the daemon is told to end.
+    pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
+        let mut waker = daemon.waker()?;
+        self.begin(&daemon.database)?;
+        daemon.is_ready();
+        while !self.ended {
+            let deadline = self.next_deadline();
+            let fds = self.runner.fds().into_iter().chain(self.pinger.iter().flat_map(Pinger::fds)).collect::<Vec<_>>();
+            let woken = waker.wait(&fds, deadline)?;
+            if woken.hangup {
+                self.reload(daemon);
+            }
+            for event in self.events(&daemon.database, woken) {
+                self.feed(&daemon.database, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first publication. What an earlier supervise of this boot said stays said, with its old tick, until the first
+    /// checks have ended: until then it is truer than what this one knows.
+    fn begin(&mut self, database: &Database) -> anyhow::Result<()> {
+        if self.section.report.is_none() {
+            self.section.report = Some(self.supervisor.report());
+            self.section.tick = now();
+        }
+        let published = self.publisher.publish(database, self.section.clone(), Durability::Volatile);
+        self.record = published.context("the status database cannot be written")?;
+        self.outside = self.look_outside(now());
+        self.feed(database, Event::OutsideChanged(Box::new(self.outside.clone())));
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> BootTime {
+        let runner = self.runner.next_deadline();
+        runner.into_iter().fold(self.supervisor.next_deadline().min(self.next_look), BootTime::min)
+    }
+
+    /// What happened, oldest knowledge first: what is outside, what has ended, what is asked, and time.
+    fn events(&mut self, database: &Database, woken: Woken) -> Vec<Event> {
+        let now = now();
+        let mut events = Vec::new();
+        if woken.record_changed {
+            self.read(database);
+        }
+        if woken.record_changed || now >= self.next_look {
+            self.next_look = now + TICK;
+            let outside = self.look_outside(now);
+            if outside != self.outside {
+                self.outside = outside.clone();
+                events.push(Event::OutsideChanged(Box::new(outside)));
+            }
+            let carrier = self.has_carrier();
+            if std::mem::replace(&mut self.carrier, carrier) != carrier {
+                events.push(Event::CarrierChanged);
+            }
+        }
+        events.extend(self.runner.advance(now).into_iter().map(|ended| Event::CallFinished {
+            resource: ended.resource,
+            call: ended.call,
+            outcome: ended.outcome,
+            message: ended.message,
+            duration: ended.duration,
+        }));
+        if self.pinger.as_mut().is_some_and(|pinger| !pinger.receive().is_empty()) {
+            events.push(Event::GatewayAnswered);
+        }
+        if woken.terminate {
+            events.push(Event::StopRequested);
+        }
+        if events.is_empty() || now >= self.supervisor.next_deadline() {
+            events.push(Event::DeadlinePassed);
+        }
+        events
+    }
+
+    fn feed(&mut self, database: &Database, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for command in self.supervisor.handle(event, now()) {
+                events.extend(self.carry_out(database, command));
+            }
+        }
+    }
+
+    /// Does what the core wants; some of it has an answer at once.
+    fn carry_out(&mut self, database: &Database, command: Command) -> Option<Event> {
+        match command {
+            Command::Publish => {
+                self.publish(database, Durability::Volatile);
+                None
+            }
+            Command::StoreTerm => Some(Event::TermStored(self.publish(database, Durability::Lasting))),
+            Command::Run { resource, call, limit, reason, term, sole } => {
+                let leased = self.supervisor.resources()[resource].settings.leased;
+                let lease = (leased && matches!(call, Call::Start | Call::Check)).then_some(self.lease);
+                let run = Run { call, limit, reason, term, lease, sole };
+                self.runner.start(resource, run, now()).err().map(|ended| Event::CallFinished {
+                    resource: ended.resource,
+                    call: ended.call,
+                    outcome: ended.outcome,
+                    message: ended.message,
+                    duration: ended.duration,
+                })
+            }
+            Command::Cancel { resource } => {
+                self.runner.cancel(resource, now());
+                None
+            }
+            Command::Ping => {
+                self.ping();
+                None
+            }
+            Command::Note(note) => {
+                notes::log(&note, |index| self.supervisor.resources()[index].settings.name.clone());
+                None
+            }
+            Command::Exit => {
+                self.ended = true;
+                None
+            }
+        }
+    }
+
+    fn publish(&mut self, database: &Database, durability: Durability) -> bool {
+        let leaves = self.supervisor.report().saying.word.status().is_none() && self.supervisor.has_ended();
+        if !self.supervisor.is_settled() && !leaves && self.section.report.is_some() {
+            return true;
+        }
+        self.section.report = Some(self.supervisor.report());
+        self.section.tick = now();
+        if leaves {
+            self.section.pid = 0;
+        }
+        match self.publisher.publish(database, self.section.clone(), durability) {
+            Some(record) => {
+                self.record = record;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn read(&mut self, database: &Database) {
+        match database.read() {
+            Ok(record) => self.record = record,
+            Err(error) => log::error!("{error}; what was known stays known"),
+        }
+        if self.publisher.was_overwritten(&mut self.record)
+            && let Some(record) = self.publisher.publish(database, self.section.clone(), Durability::Volatile)
+        {
+            self.record = record;
+        }
+    }
+
+    fn look_outside(&self, now: BootTime) -> Outside {
+        Outside {
+            peers: self.record.receiver.peers.clone(),
+            deaf: self.is_deaf(&self.record.receiver, now),
+            wishes: self.record.operator.wishes.clone(),
+            quorum: None,
+        }
+    }
+
+    fn is_deaf(&self, receiver: &ReceiverSection, now: BootTime) -> bool {
+        let runs = lock::is_held(&self.receiver_lock).unwrap_or(false);
+        !runs || receiver.pid == 0 || now.since(receiver.tick) > RECEIVER_STALE
+    }
+
+    /// Whether any interface that carries heartbeats has a carrier; what cannot be told counts as one.
+    fn has_carrier(&self) -> bool {
+        let states = self.own.iter().map(|address| interfaces::running(*address).ok().flatten().unwrap_or(true));
+        self.own.is_empty() || states.into_iter().any(|running| running)
+    }
+
+    fn ping(&mut self) {
+        self.echo = self.echo.wrapping_add(1);
+        let Some(pinger) = &mut self.pinger else { return };
+        for gateway in &self.gateways {
+            if let Err(error) = pinger.send(*gateway, self.echo) {
+                log::debug!("no echo to {gateway}: {error}");
+            }
+        }
+    }
+
+    fn reload(&mut self, daemon: &mut Daemon) {
+        let Some(reloaded) = daemon.reload() else { return };
+        let config = reloaded.config;
+        match pinger(&config) {
+            Ok(pinger) => self.pinger = pinger,
+            Err(error) => {
+                log::error!("not reloaded: {error:#}");
+                return;
+            }
+        }
+        let now = now();
+        self.gateways.clone_from(&config.gateways);
+        self.supervisor.reconfigure(settings(&daemon.home, &config, &daemon.me), now);
+        self.section.config_loaded = now;
+        daemon.config = config;
+        log::info!("reloaded: {}", reloaded.changed.join(", "));
+    }
+}
+
+fn pinger(config: &Config) -> anyhow::Result<Option<Pinger>> {
+    if config.gateways.is_empty() {
+        return Ok(None);
+    }
+    let remedy = "the gateway (GW) cannot be tested: run pha-supervise as root, allow it in net.ipv4.ping_group_range, or \
+                  leave GW empty";
+    Pinger::new().map(Some).context(remedy)
+}

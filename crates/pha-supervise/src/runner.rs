@@ -1,0 +1,195 @@
+//! Runs agents: one call of a resource at a time, none of them waited for.
+
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pha_config::{Config, Home, Node};
+use pha_core::resource::{Call, Outcome};
+use pha_core::{BootTime, Reason, Term};
+use pha_sys::agent::{self, AgentCall, Finished, Lingering, RunningAgent};
+
+/// What an agent is run with, apart from which one.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Which call.
+    pub call: Call,
+    /// Its time limit.
+    pub limit: Duration,
+    /// `PHA_REASON`.
+    pub reason: Reason,
+    /// `PHA_TERM`.
+    pub term: Term,
+    /// `PHA_LEASE`, if a lease is to be given or renewed.
+    pub lease: Option<Duration>,
+    /// `PHA_DAD=skip`.
+    pub sole: bool,
+}
+
+/// A call that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Index of the resource.
+    pub resource: usize,
+    /// Which call.
+    pub call: Call,
+    /// How.
+    pub outcome: Outcome,
+    /// Its last line, or why it could not run.
+    pub message: String,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+#[derive(Debug)]
+struct Agent {
+    name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    running: Option<(Call, RunningAgent)>,
+}
+
+/// All agents of this node.
+#[derive(Debug)]
+pub struct Runner {
+    environment: Vec<(String, String)>,
+    agents: Vec<Agent>,
+    lingering: Lingering,
+}
+
+impl Runner {
+    /// Nothing runs yet.
+    pub fn new(home: &Home, config: &Config, me: &Node) -> Self {
+        let peers: Vec<&str> =
+            config.nodes.iter().filter(|node| node.id != me.id).map(|node| node.name.as_str()).collect();
+        let environment = vec![
+            ("PHA_HOME".to_owned(), home.root().display().to_string()),
+            ("PHA_NODE".to_owned(), me.name.clone()),
+            ("PHA_PEER".to_owned(), peers.join(" ")),
+        ];
+        let agents = config
+            .resources
+            .iter()
+            .map(|resource| Agent {
+                name: resource.name.clone(),
+                program: config.agent_path(home, &resource.agent),
+                arguments: resource.arguments.clone(),
+                running: None,
+            })
+            .collect();
+        Self { environment, agents, lingering: Lingering::default() }
+    }
+
+    /// Starts a call; what cannot be started has ended already.
+    pub fn start(&mut self, resource: usize, run: Run, now: BootTime) -> Result<(), Ended> {
+        let agent = &self.agents[resource];
+        assert!(agent.running.is_none(), "one call of a resource at a time: {}", agent.name);
+        let call = AgentCall {
+            program: agent.program.clone(),
+            arguments: std::iter::once(run.call.verb())
+                .chain(agent.arguments.iter().map(String::as_str))
+                .map(Into::into)
+                .collect(),
+            environment: self.environment(&agent.name, run),
+            limit: run.limit,
+        };
+        log::debug!("{} {}", agent.name, run.call.verb());
+        match RunningAgent::start(call, elapsed(now)) {
+            Ok(running) => {
+                self.agents[resource].running = Some((run.call, running));
+                Ok(())
+            }
+            Err(error) => Err(Ended {
+                resource,
+                call: run.call,
+                outcome: Outcome::NotRun,
+                message: format!("{}: {error}", agent.program.display()),
+                duration: Duration::ZERO,
+            }),
+        }
+    }
+
+    /// Ends a call: a start or stop is asked to, whatever only looks is killed.
+    pub fn cancel(&mut self, resource: usize, now: BootTime) {
+        if let Some((call, running)) = &mut self.agents[resource].running {
+            match call {
+                Call::Start | Call::Stop | Call::Keep => running.cancel(elapsed(now)),
+                Call::Check | Call::Probe | Call::Announce => running.kill(),
+            }
+        }
+    }
+
+    /// What has ended, with its output in the log.
+    pub fn advance(&mut self, now: BootTime) -> Vec<Ended> {
+        self.lingering.drain();
+        let mut ended = Vec::new();
+        for (resource, agent) in self.agents.iter_mut().enumerate() {
+            let Some((call, running)) = &mut agent.running else { continue };
+            let call = *call;
+            if let Some(finished) = running.advance(elapsed(now)) {
+                agent.running = None;
+                log_output(&agent.name, call, &finished);
+                ended.push(conclusion(resource, call, &finished));
+                if let Some(leftover) = finished.leftover {
+                    self.lingering.add(leftover);
+                }
+            }
+        }
+        ended
+    }
+
+    /// What to poll.
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
+        running.filter_map(|(_, running)| running.fd()).chain(self.lingering.fds()).collect()
+    }
+
+    /// When a running call must be looked at.
+    pub fn next_deadline(&self) -> Option<BootTime> {
+        let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
+        running.filter_map(|(_, running)| running.next_deadline()).map(BootTime::since_boot).min()
+    }
+
+    fn environment(&self, resource: &str, run: Run) -> Vec<(String, String)> {
+        let mut environment = self.environment.clone();
+        let mut add = |name: &str, value: String| environment.push((name.to_owned(), value));
+        add("PHA_RESOURCE", resource.to_owned());
+        add("PHA_TERM", run.term.to_string());
+        add("PHA_REASON", run.reason.to_string());
+        if let Some(lease) = run.lease {
+            add("PHA_LEASE", lease.as_secs_f64().to_string());
+        }
+        if run.sole {
+            add("PHA_DAD", "skip".to_owned());
+        }
+        environment
+    }
+}
+
+fn elapsed(now: BootTime) -> Duration {
+    now.since(BootTime::ZERO)
+}
+
+fn conclusion(resource: usize, call: Call, finished: &Finished) -> Ended {
+    let (outcome, how) = match finished.outcome {
+        agent::Outcome::Exited(0) => (Outcome::Succeeded, String::new()),
+        agent::Outcome::Exited(code) => (Outcome::Failed, format!("exit status {code}")),
+        agent::Outcome::Signalled(number) => (Outcome::Failed, format!("killed by signal {number}")),
+        agent::Outcome::TimedOut => (Outcome::TimedOut, "took longer than its limit".to_owned()),
+        agent::Outcome::Cancelled => (Outcome::Cancelled, "cancelled".to_owned()),
+    };
+    let last_line = finished.output.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let message = last_line.map_or(how.clone(), |line| format!("{line} ({how})"));
+    Ended { resource, call, outcome, message, duration: finished.duration }
+}
+
+/// Agents speak through the log: what changes something always, what only looks only on request.
+fn log_output(name: &str, call: Call, finished: &Finished) {
+    let level = match call {
+        Call::Start | Call::Stop | Call::Keep => log::Level::Info,
+        Call::Check | Call::Probe | Call::Announce => log::Level::Debug,
+    };
+    for line in finished.output.lines() {
+        log::log!(level, "{name} {}: {line}", call.verb());
+    }
+}
