@@ -1,0 +1,201 @@
+//! Two machines on one wire, as two network namespaces joined by a pair of virtual Ethernet devices. Needs root and
+//! `ip`; where a namespace cannot be made, each test says so and proves nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pha-address");
+const FOUR: &str = "192.0.2.20";
+const SIX: &str = "2001:db8::20";
+
+/// The namespaces `here` and `there`, each with a device `wire`, removed at the end.
+struct Wire {
+    here: String,
+    there: String,
+}
+
+impl Wire {
+    /// `None`, with a printed reason, where this user or machine cannot make namespaces.
+    fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("pha-address-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let wire = Wire { here: format!("{name}-here"), there: format!("{name}-there") };
+        for namespace in [&wire.here, &wire.there] {
+            match Command::new("ip").args(["netns", "add", namespace]).output() {
+                Ok(output) if output.status.success() => {}
+                refused => {
+                    println!("skipped: no network namespace can be made here (root and ip are needed): {refused:?}");
+                    return None;
+                }
+            }
+        }
+        let (here, there) = (wire.here.as_str(), wire.there.as_str());
+        ip(&format!("-n {here} link add wire type veth peer name wire netns {there}"));
+        for (namespace, host) in [(here, 1), (there, 2)] {
+            ip(&format!("-n {namespace} link set lo up"));
+            ip(&format!("-n {namespace} link set wire up"));
+            ip(&format!("-n {namespace} address add 192.0.2.{host}/24 dev wire"));
+            ip(&format!("-n {namespace} address add 2001:db8::{host}/64 dev wire nodad"));
+        }
+        wire.await_carrier();
+        Some(wire)
+    }
+
+    /// The link is up as soon as both ends are; the link-local addresses are usable a little later.
+    fn await_carrier(&self) {
+        let start = Instant::now();
+        while [&self.here, &self.there].iter().any(|ns| self.tentative(ns)) {
+            assert!(start.elapsed() < Duration::from_secs(20), "the link does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn tentative(&self, namespace: &str) -> bool {
+        let shown = ip(&format!("-n {namespace} -6 address show dev wire"));
+        !shown.contains("fe80") || shown.contains("tentative")
+    }
+
+    fn there_has(&self, address: &str) {
+        let (prefix, nodad) = if address.contains(':') { ("64", " nodad") } else { ("24", "") };
+        ip(&format!("-n {} address add {address}/{prefix} dev wire{nodad}", self.there));
+    }
+
+    fn set(&self, namespace: &str, key: &str, value: &str) {
+        let script = format!("echo {value} > /proc/sys/net/{key}");
+        assert!(in_namespace(namespace, &["sh", "-c", &script]).status.success(), "{key}");
+    }
+
+    /// Runs `pha-address` here.
+    fn here(&self, arguments: &[&str]) -> Output {
+        in_namespace(&self.here, &[&[PROGRAM], arguments].concat())
+    }
+
+    fn probe(&self, address: &str) -> (Option<i32>, String) {
+        let output = self.here(&["probe", "wire", address]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    fn mac(&self, namespace: &str) -> String {
+        let output = in_namespace(namespace, &["cat", "/sys/class/net/wire/address"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        for namespace in [&self.here, &self.there] {
+            if Path::new("/run/netns").join(namespace).exists() {
+                let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
+            }
+        }
+    }
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
+    assert!(output.status.success(), "ip {arguments}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn in_namespace(namespace: &str, command: &[&str]) -> Output {
+    Command::new("ip").args(["netns", "exec", namespace]).args(command).output().unwrap()
+}
+
+// P68.
+#[test]
+fn an_address_nobody_has_is_silent_within_its_limit() {
+    let Some(wire) = Wire::new() else { return };
+    for address in [FOUR, SIX] {
+        let start = Instant::now();
+        let (code, said) = wire.probe(address);
+        assert_eq!((code, said), (Some(1), format!("nobody on wire answers for {address}\n")));
+        assert!(start.elapsed() >= Duration::from_millis(100));
+    }
+}
+
+// P68.
+#[test]
+fn an_address_another_machine_has_is_found_with_its_link_address() {
+    let Some(wire) = Wire::new() else { return };
+    for address in [FOUR, SIX] {
+        wire.there_has(address);
+        let (code, said) = wire.probe(address);
+        let expected = format!("{} on wire has {address}\n", wire.mac(&wire.there));
+        assert_eq!((code, said), (Some(0), expected));
+    }
+}
+
+#[test]
+fn an_own_address_does_not_count() {
+    let Some(wire) = Wire::new() else { return };
+    assert_eq!(wire.probe("192.0.2.1").0, Some(1));
+    assert_eq!(wire.probe("2001:db8::1").0, Some(1));
+}
+
+#[test]
+fn a_router_that_answers_for_a_dead_machine_does_not_count() {
+    let Some(wire) = Wire::new() else { return };
+    wire.set(&wire.there, "ipv6/neigh/wire/proxy_delay", "0");
+    wire.set(&wire.there, "ipv6/conf/wire/proxy_ndp", "1");
+    wire.set(&wire.there, "ipv6/conf/all/forwarding", "1");
+    ip(&format!("-n {} neighbour add proxy {SIX} dev wire", wire.there));
+    let (code, said) = wire.probe(SIX);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no machine behind it"), "{said}");
+}
+
+// Linux as a proxy ignores the probe's empty sender address; other routers do not. They look like this.
+#[test]
+fn an_arp_answer_without_an_echo_does_not_count() {
+    let Some(wire) = Wire::new() else { return };
+    wire.there_has(FOUR);
+    wire.set(&wire.there, "ipv4/icmp_echo_ignore_all", "1");
+    let (code, said) = wire.probe(FOUR);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no machine behind it"), "{said}");
+}
+
+#[test]
+fn without_an_own_address_in_the_network_the_first_answer_counts() {
+    let Some(wire) = Wire::new() else { return };
+    for address in [FOUR, SIX] {
+        wire.there_has(address);
+    }
+    ip(&format!("-n {} address flush dev wire scope global", wire.here));
+    for address in [FOUR, SIX] {
+        let (code, said) = wire.probe(address);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("no echo could be tried"), "{said}");
+    }
+}
+
+#[test]
+fn a_device_that_is_down_is_not_silence() {
+    let Some(wire) = Wire::new() else { return };
+    ip(&format!("-n {} link set wire down", wire.here));
+    for address in [FOUR, SIX] {
+        assert_eq!(wire.probe(address).0, Some(71));
+        assert_eq!(wire.here(&["announce", "wire", address]).status.code(), Some(71));
+    }
+}
+
+#[test]
+fn an_announcement_corrects_what_the_neighbour_remembers() {
+    let Some(wire) = Wire::new() else { return };
+    for address in [FOUR, SIX] {
+        ip(&format!("-n {} neighbour replace {address} lladdr 02:00:00:00:00:99 nud reachable dev wire", wire.there));
+        assert_eq!(wire.here(&["announce", "wire", address]).status.code(), Some(0));
+        let start = Instant::now();
+        loop {
+            let known = ip(&format!("-n {} neighbour show {address} dev wire", wire.there));
+            if known.contains(&wire.mac(&wire.here)) {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "{known}");
+        }
+    }
+}

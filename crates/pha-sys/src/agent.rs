@@ -1,0 +1,277 @@
+//! One running call of an agent: a child in its own process group, with a time limit, that nobody waits for.
+//!
+//! The loop polls [`RunningAgent::fd`], the end of children ([`crate::signals::Signal::ChildEnded`]) and
+//! [`RunningAgent::next_deadline`], and calls [`RunningAgent::advance`] after any of them.
+//!
+//! ```text
+//!            limit over, or cancel                    2 s later
+//!   running ───────────────────────▶ asked to end ───────────────▶ killed
+//!      │ SIGTERM to the whole group        │  SIGKILL to the group   │
+//!      └───── ended ───────────────────────┴─── ended, group empty ──┴──▶ Finished
+//! ```
+//!
+//! The child gets back what the daemon changed for itself: no signal is blocked or ignored in it. Signals go to the
+//! group only while its leader is not reaped, so they can never reach a stranger.
+//! A process that a well-behaved agent leaves behind (a server it started) is not ours to end: it neither delays
+//! the end of the call nor is it hit by a broken pipe, if the caller keeps [`Finished::leftover`].
+
+use std::ffi::OsString;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, killpg, pthread_sigmask, signal};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use crate::exit;
+
+mod lingering;
+mod output;
+
+pub use lingering::{Leftover, Lingering};
+use output::Output;
+
+/// How long an agent that was asked to end (`SIGTERM`) has until it is killed.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct AgentCall {
+    /// The executable; not looked for in `PATH`.
+    pub program: PathBuf,
+    /// Its arguments; no shell sees them.
+    pub arguments: Vec<OsString>,
+    /// Added to the environment of this process.
+    pub environment: Vec<(String, String)>,
+    /// After this time the agent is asked to end.
+    pub limit: Duration,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// By itself, with this exit code; [`exit::SOFTWARE`] if somebody else reaped the child, so that nobody knows.
+    Exited(i32),
+    /// By a signal that was not ours.
+    Signalled(i32),
+    /// It took longer than its limit and was ended for that, however it ended then.
+    TimedOut,
+    /// It was ended because [`RunningAgent::cancel`] or [`RunningAgent::kill`] was called.
+    Cancelled,
+}
+
+/// The result of a call.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Standard output and standard error as they came, at most 4096 bytes: the first lines, and how much was left out.
+    pub output: String,
+    /// From the start to the notice of the end.
+    pub duration: Duration,
+    /// The output pipe, if some process still has it open: give it to [`Lingering::add`].
+    pub leftover: Option<Leftover>,
+}
+
+/// A call that has not been seen to end. Dropping it kills it.
+#[derive(Debug)]
+pub struct RunningAgent {
+    child: Child,
+    /// `None` after its end was read.
+    pipe: Option<PipeReader>,
+    output: Output,
+    started: Duration,
+    /// When the next signal is due, if one is.
+    deadline: Option<Duration>,
+    /// Why it is being ended, if it is.
+    ending: Option<Outcome>,
+    reaped: bool,
+}
+
+impl RunningAgent {
+    /// Starts the call; `now` is the time that limits and deadlines are counted from (see [`crate::clock`]).
+    ///
+    /// The child works in `/`, reads nothing, and writes both output streams into one pipe.
+    ///
+    /// # Errors
+    /// If it cannot be executed: missing, not executable, no process left. Nothing runs then.
+    pub fn start(call: AgentCall, now: Duration) -> io::Result<Self> {
+        let (pipe, writer) = io::pipe()?;
+        set_nonblocking(&pipe)?;
+        let mut command = Command::new(&call.program);
+        command.args(&call.arguments).envs(call.environment).current_dir("/").process_group(0);
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        // SAFETY: `restore_signals` makes only system calls that are allowed between fork and exec, and allocates nothing.
+        #[expect(unsafe_code, reason = "the standard library leaves a blocked signal mask to the child")]
+        unsafe {
+            command.pre_exec(restore_signals);
+        }
+        let child = command.spawn()?;
+        Ok(RunningAgent {
+            child,
+            pipe: Some(pipe),
+            output: Output::default(),
+            started: now,
+            deadline: Some(now.saturating_add(call.limit)),
+            ending: None,
+            reaped: false,
+        })
+    }
+
+    /// The output pipe, to be polled; `None` once its end was read.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(|pipe| pipe.as_fd())
+    }
+
+    /// When [`RunningAgent::advance`] must be called at the latest.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// The process id, which is also that of its process group.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Takes what there is to take: output (at most 64 KiB), the end, a deadline. Never blocks.
+    ///
+    /// After it has returned the result this must not be used any more.
+    pub fn advance(&mut self, now: Duration) -> Option<Finished> {
+        // First the question, then the reading: what an ended child wrote is in the pipe.
+        let ended = self.has_ended();
+        self.read_output();
+        if ended && (self.ending.is_none() || self.pipe.is_none() || self.is_past_grace(now)) {
+            return Some(self.finish(now));
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.enforce(now);
+        }
+        None
+    }
+
+    /// Asks the agent and all its children to end now, and kills them after [`GRACE`]. Once it is being ended, nothing.
+    pub fn cancel(&mut self, now: Duration) {
+        if self.ending.is_none() {
+            self.ask_to_end(Outcome::Cancelled, now);
+        }
+    }
+
+    /// Kills the agent and all its children at once. [`RunningAgent::advance`] still has to see the end.
+    pub fn kill(&mut self) {
+        self.ending.get_or_insert(Outcome::Cancelled);
+        self.deadline = None;
+        self.signal_group(Signal::SIGKILL);
+    }
+
+    /// The deadline has come: the limit, or the end of the grace.
+    fn enforce(&mut self, now: Duration) {
+        match self.ending {
+            None => self.ask_to_end(Outcome::TimedOut, now),
+            Some(_) => self.kill(),
+        }
+    }
+
+    fn ask_to_end(&mut self, why: Outcome, now: Duration) {
+        self.ending = Some(why);
+        self.deadline = Some(now.saturating_add(GRACE));
+        self.signal_group(Signal::SIGTERM);
+        // A stopped process takes a signal only when it goes on.
+        self.signal_group(Signal::SIGCONT);
+    }
+
+    /// Whether the members of the group that outlive their leader have had their time.
+    fn is_past_grace(&self, now: Duration) -> bool {
+        self.deadline.is_none_or(|deadline| deadline <= now)
+    }
+
+    /// Whether the child itself has ended; it stays a zombie, so its id stays its own.
+    fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(self.group()), flags) {
+            Ok(status) => status != WaitStatus::StillAlive,
+            Err(error) => error != Errno::EINTR,
+        }
+    }
+
+    fn read_output(&mut self) {
+        if let Some(pipe) = &self.pipe
+            && self.output.read_from(pipe).is_end()
+        {
+            self.pipe = None;
+        }
+    }
+
+    fn finish(&mut self, now: Duration) -> Finished {
+        if self.ending.is_some() {
+            // Whoever ignored the request, or closed the pipe and went on, must not work against the next call.
+            self.signal_group(Signal::SIGKILL);
+        }
+        self.deadline = None;
+        let status = self.child.try_wait();
+        self.reaped = true;
+        Finished {
+            outcome: self.ending.unwrap_or_else(|| outcome(status)),
+            output: std::mem::take(&mut self.output).into_text(),
+            duration: now.saturating_sub(self.started),
+            leftover: self.pipe.take().map(Leftover::new),
+        }
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    fn signal_group(&self, number: Signal) {
+        if self.reaped {
+            return;
+        }
+        match killpg(self.group(), number) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => log::warn!("process group {}: {number} could not be sent: {error}", self.group()),
+        }
+    }
+}
+
+impl Drop for RunningAgent {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal_group(Signal::SIGKILL);
+            // If it has not ended yet, it is reaped by init after us.
+            let _ = self.child.try_wait();
+        }
+    }
+}
+
+fn outcome(status: io::Result<Option<ExitStatus>>) -> Outcome {
+    let Ok(Some(status)) = status else { return Outcome::Exited(exit::SOFTWARE) };
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Outcome::Exited(code),
+        (None, Some(number)) => Outcome::Signalled(number),
+        (None, None) => Outcome::Exited(exit::SOFTWARE),
+    }
+}
+
+fn set_nonblocking(pipe: &PipeReader) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?) | OFlag::O_NONBLOCK;
+    fcntl(pipe, FcntlArg::F_SETFL(flags))?;
+    Ok(())
+}
+
+/// In the child: nothing blocked, nothing ignored.
+fn restore_signals() -> io::Result<()> {
+    for number in Signal::iterator().filter(|number| !matches!(*number, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: no handler function is installed.
+        #[expect(unsafe_code, reason = "nix cannot know that no handler function is involved")]
+        unsafe { signal(number, SigHandler::SigDfl) }?;
+    }
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The log of a program: one line to a record, to its own file or to standard error (P42). The only file that
+//! names `env_logger`.
+//!
+//! ```text
+//! 2026-01-31T12:00:00.123+01:00 INFO  pha-sender[123] message
+//! ```
+//!
+//! A log that cannot be written must never stop a daemon: what the disk does not take is counted, and the number is
+//! told when there is room again. Control characters in a message (it may quote hostile input) are escaped, so
+//! nobody can forge a line. What is logged does not depend on the environment.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use env_logger::{Builder, Target};
+use log::{LevelFilter, Record};
+use nix::libc;
+
+/// The log of this process; clones nothing, owns nothing that ends with it: logging goes on if it is dropped.
+#[derive(Debug)]
+pub struct Log {
+    path: Option<PathBuf>,
+    sink: Sink,
+}
+
+/// Starts logging to `file` (appended to, created with mode 0640) or to standard error; `debug` adds debug records.
+///
+/// # Errors
+/// If the file cannot be opened (its directory must exist), or `AlreadyExists` on a second call in one process.
+pub fn init(file: Option<&Path>, debug: bool) -> io::Result<Log> {
+    let sink = Sink::new(file.map(open).transpose()?);
+    let program = program_name();
+    let mut builder = Builder::new();
+    builder
+        .filter_level(if debug { LevelFilter::Debug } else { LevelFilter::Info })
+        .target(Target::Pipe(Box::new(sink.clone())))
+        .format(move |out, record| out.write_all(line(&program, record).as_bytes()));
+    builder.try_init().map_err(|error| io::Error::new(io::ErrorKind::AlreadyExists, error))?;
+    Ok(Log { path: file.map(Path::to_owned), sink })
+}
+
+impl Log {
+    /// Opens the file anew by its name, after somebody has moved it away (`SIGHUP`). Nothing for standard error.
+    ///
+    /// # Errors
+    /// If it cannot be opened; logging goes on into the old file then.
+    pub fn reopen(&self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            let file = open(path)?;
+            self.sink.outlet().file = Some(file);
+        }
+        Ok(())
+    }
+}
+
+/// Where lines go; shared by the logger and [`Log`].
+#[derive(Debug, Clone)]
+struct Sink(Arc<Mutex<Outlet>>);
+
+#[derive(Debug)]
+struct Outlet {
+    /// `None` is standard error.
+    file: Option<File>,
+    /// Lines that could not be written, in whole or in part, since the last that could.
+    lost: u64,
+}
+
+impl Sink {
+    fn new(file: Option<File>) -> Self {
+        Sink(Arc::new(Mutex::new(Outlet { file, lost: 0 })))
+    }
+
+    fn outlet(&self) -> MutexGuard<'_, Outlet> {
+        // A thread that panicked while it wrote left nothing half done but a line.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes every line and never fails.
+impl Write for Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.outlet().take(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Outlet {
+    fn take(&mut self, line: &[u8]) {
+        if self.lost > 0 {
+            // It starts with a line end because the last line may have been cut.
+            let note = format!("\n({} lines of this log were lost: they could not be written)\n", self.lost);
+            if self.put(note.as_bytes()).is_err() {
+                self.lost += 1;
+                return;
+            }
+            self.lost = 0;
+        }
+        if self.put(line).is_err() {
+            self.lost += 1;
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) => file.write_all(bytes),
+            None => io::stderr().write_all(bytes),
+        }
+    }
+}
+
+/// `O_NONBLOCK`: a pipe without a reader put at this place is an error and does not hang the daemon.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+fn program_name() -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_name().unwrap_or(OsStr::new("pha")).to_string_lossy().into_owned()
+}
+
+fn line(program: &str, record: &Record<'_>) -> String {
+    let time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
+    let message = escaped(&record.args().to_string());
+    format!("{time} {:<5} {program}[{}] {message}\n", record.level(), std::process::id())
+}
+
+/// The text with its control characters (line ends included, tabs not) written as `\n`, `\u{1b}` and the like.
+fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\t' {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use std::fs;
+
+    // P42. The logger is one for the process, so this is one test.
+    #[test]
+    fn records_become_lines_of_the_file_and_follow_it_when_it_is_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pha-test.log");
+        let log = init(Some(&path), false).unwrap();
+        log::info!("lb1 is ONLINE");
+        log::debug!("not wanted");
+        let text = fs::read_to_string(&path).unwrap();
+        let mine = text.lines().find(|line| line.ends_with("lb1 is ONLINE")).unwrap();
+        let (time, rest) = mine.split_once(' ').unwrap();
+        assert!(time.parse::<jiff::Timestamp>().is_ok() && time.len() == 29, "{time}");
+        assert_eq!(rest, format!("INFO  {}[{}] lb1 is ONLINE", program_name(), std::process::id()));
+        assert!(!text.contains("not wanted"));
+        fs::rename(&path, dir.path().join("old")).unwrap();
+        log.reopen().unwrap();
+        log::warn!("after rotation");
+        assert!(fs::read_to_string(&path).unwrap().contains("WARN  "));
+        assert_eq!(init(None, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_nothing_else_and_the_loss_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut sink = Sink::new(Some(OpenOptions::new().write(true).open("/dev/full").unwrap()));
+        for _ in 0..3 {
+            assert_eq!(sink.write(b"lost\n").unwrap(), 5);
+        }
+        sink.outlet().file = Some(open(&path).unwrap());
+        sink.write_all(b"kept\n").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "\n(3 lines of this log were lost: they could not be written)\nkept\n");
+    }
+
+    #[test]
+    fn a_message_cannot_forge_a_line() {
+        assert_eq!(escaped("a\tb\n2026 INFO \u{1b}[31mü"), "a\tb\\n2026 INFO \\u{1b}[31mü");
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_the_file_does_not_hang() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(open(&path).is_err());
+        assert!(open(&dir.path().join("missing/log")).is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! Sockets: the only file that names `socket2`.
+//!
+//! It makes sockets with the options each kind needs (all nonblocking and close-on-exec) and hides what is unsafe
+//! about receiving into plain bytes. What is sent through them is the business of [`crate::udp`],
+//! [`crate::icmp`] and [`crate::arp`].
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::libc;
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Type};
+
+/// A nonblocking socket that is not inherited by children.
+#[derive(Debug)]
+pub(crate) struct Socket(socket2::Socket);
+
+/// One instruction of a classic packet filter: code, jump if true, jump if false, constant.
+pub(crate) type FilterStep = (u16, u8, u8, u32);
+
+impl Socket {
+    /// A UDP socket bound to `address`, which need not exist on this machine yet.
+    pub(crate) fn udp(address: SocketAddr) -> io::Result<Self> {
+        let socket = new(Domain::for_address(address), Type::DGRAM, Protocol::UDP)?;
+        match address {
+            SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+            SocketAddr::V6(_) => {
+                socket.set_only_v6(true)?;
+                socket.set_freebind_v6(true)?;
+            }
+        }
+        socket.bind(&address.into())?;
+        Ok(Socket(socket))
+    }
+
+    /// A socket for ICMP echoes of the family of `address`: the unprivileged kind if permitted, else a raw one.
+    pub(crate) fn icmp(address: IpAddr, device: Option<&str>) -> io::Result<Self> {
+        let (domain, protocol) = match address {
+            IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
+            IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
+        };
+        let socket = new(domain, Type::DGRAM, protocol).or_else(|_| new(domain, Type::RAW, protocol))?;
+        if let Some(device) = device {
+            socket.bind_device(Some(device.as_bytes()))?;
+        }
+        Ok(Socket(socket))
+    }
+
+    /// A socket for whole Ethernet frames of one protocol on one device; `filter` sees them first.
+    pub(crate) fn frames(device_index: u32, ether_type: u16, filter: &[FilterStep]) -> io::Result<Self> {
+        // Without a protocol nothing is received yet: the filter must be there first.
+        let socket = new(Domain::PACKET, Type::RAW, Protocol::from(0))?;
+        if !filter.is_empty() {
+            let steps: Vec<_> = filter.iter().map(|&(code, jt, jf, k)| SockFilter::new(code, jt, jf, k)).collect();
+            socket.attach_filter(&steps)?;
+        }
+        socket.bind(&link_address(device_index, ether_type))?;
+        Ok(Socket(socket))
+    }
+
+    /// Sends one datagram; a full send buffer is an error like any other.
+    pub(crate) fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.send_to(datagram, &to.into()).map(drop)
+    }
+
+    /// Sends one frame to the device this socket is bound to.
+    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+        self.0.send(frame).map(drop)
+    }
+
+    /// The next datagram or frame, its true length (even if it did not fit) and its sender, if that has an IP address.
+    /// `WouldBlock` if there is none.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
+        // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and the kernel writes only initialised bytes into it.
+        #[expect(unsafe_code, reason = "socket2 receives into possibly uninitialised memory only")]
+        let buffer = unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) };
+        let (length, from) = self.0.recv_from_with_flags(buffer, libc::MSG_TRUNC)?;
+        Ok((length, from.as_socket()))
+    }
+
+    /// The address the socket is bound to.
+    #[cfg(test)]
+    pub(crate) fn local_address(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(self.0.local_addr()?.as_socket())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn new(domain: Domain, kind: Type, protocol: Protocol) -> io::Result<socket2::Socket> {
+    socket2::Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))
+}
+
+/// The `sockaddr_ll` of a device and a protocol.
+fn link_address(device_index: u32, ether_type: u16) -> SockAddr {
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: `sockaddr_ll` is one of the platform's address types and fits into the storage; all of its fields are
+    // integers, and family and length given below are those of `sockaddr_ll`.
+    #[expect(unsafe_code, reason = "socket2 has no constructor for link addresses")]
+    unsafe {
+        let link = storage.view_as::<libc::sockaddr_ll>();
+        link.sll_family = libc::AF_PACKET as libc::sa_family_t;
+        link.sll_protocol = ether_type.to_be();
+        link.sll_ifindex = device_index as libc::c_int;
+        SockAddr::new(storage, size_of::<libc::sockaddr_ll>() as libc::socklen_t)
+    }
+}
