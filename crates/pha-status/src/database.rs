@@ -1,0 +1,199 @@
+//! Reading, changing and watching the status file.
+//!
+//! Readers take no lock. A change is one read-modify-write under the lock on `status.lock`, short and free of waiting on
+//! anybody. An operator's command waits for the lock and then fails; a daemon waits a moment and then writes without it,
+//! because a command that was stopped in the middle must not stop a daemon. That is safe for the file, which is always
+//! replaced whole, and may for once overwrite another section: each daemon publishes its section again when it finds it
+//! changed.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pha_sys::clock;
+use pha_sys::lock::LockFile;
+use pha_sys::watch::FileWatch;
+
+use crate::aside::set_aside;
+use crate::error::{Defect, StatusError};
+use crate::file::{self, FILE_LIMIT};
+use crate::record::{Record, Section};
+
+use crate::replacement::{Durability, Replacement, remove_stale};
+
+/// The file's name in its directory.
+pub const STATUS_FILE: &str = "status.dat";
+
+/// The lock's name in the same directory; the file is empty and stays.
+pub const LOCK_FILE: &str = "status.lock";
+
+/// Only those who may write may lock, else anybody could stop an operator's command.
+const LOCK_MODE: u32 = 0o600;
+
+/// How long a daemon waits for the lock before it writes without.
+const DAEMON_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long an operator's command waits for the lock before it fails.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Who waits for the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A command: 2 s, then [`StatusError::Locked`].
+    Operator,
+    /// A daemon: 100 ms, then it writes without the lock; while the lock stays taken it tries only once each time.
+    Daemon,
+}
+
+/// What an update did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated {
+    /// The record as it was written.
+    pub record: Record,
+    /// The file was bad and is kept under this name; what was written starts from an empty record.
+    pub set_aside: Option<PathBuf>,
+    /// Another program holds the lock for too long; worth a warning.
+    pub without_lock: bool,
+}
+
+/// The status database of one node, in one directory.
+#[derive(Debug)]
+pub struct Database {
+    dir: PathBuf,
+    file: PathBuf,
+    node: String,
+    boot_id: OnceLock<String>,
+    lock_stuck: AtomicBool,
+    tidied: AtomicBool,
+}
+
+impl Database {
+    /// The database in `dir` for the node of this name. Nothing is read or written yet.
+    #[must_use]
+    pub fn new(dir: &Path, node: &str) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            file: dir.join(STATUS_FILE),
+            node: node.to_owned(),
+            boot_id: OnceLock::new(),
+            lock_stuck: AtomicBool::new(false),
+            tidied: AtomicBool::new(false),
+        }
+    }
+
+    /// The status file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// The record as it stands, without a lock. Before the first update it is empty; what another boot wrote comes as
+    /// [`Record::after_reboot`].
+    ///
+    /// # Errors
+    /// [`StatusError::Bad`] if the file is damaged or foreign (it stays where it is), [`StatusError::Io`].
+    pub fn read(&self) -> Result<Record, StatusError> {
+        let found = self.load()?;
+        found.map_err(|why| StatusError::Bad { path: self.file.clone(), why })
+    }
+
+    /// Changes one section and replaces the file. `change` is called once, under the lock where there is one, and must
+    /// not wait for anything.
+    ///
+    /// # Errors
+    /// [`StatusError::Locked`] (operators only), [`StatusError::Unwritable`], [`StatusError::Io`]; the old file is
+    /// intact, except that it may be replaced already when only the flush of its directory failed.
+    pub fn update<S: Section>(
+        &self,
+        durability: Durability,
+        patience: Patience,
+        change: impl FnOnce(&mut S),
+    ) -> Result<Updated, StatusError> {
+        let lock = self.lock(patience)?;
+        if lock.is_some() && !self.tidied.swap(true, Ordering::Relaxed) {
+            remove_stale(&self.file);
+        }
+        let (mut record, bad) = match self.load()? {
+            Ok(record) => (record, false),
+            Err(_) => (self.empty()?, true),
+        };
+        change(S::of(&mut record));
+        record.node.clone_from(&self.node);
+        record.generation = record.generation.wrapping_add(1);
+        let content = file::render(&record).map_err(|why| StatusError::Unwritable { path: self.file.clone(), why })?;
+        let replacement = Replacement::write(&self.file, &content, durability)?;
+        let set_aside = bad.then(|| set_aside(&self.file)).transpose()?;
+        replacement.take_place()?;
+        Ok(Updated { record, set_aside, without_lock: lock.is_none() })
+    }
+
+    /// A descriptor that becomes readable when the file is replaced.
+    ///
+    /// # Errors
+    /// If the directory is missing or the system has no watch left.
+    pub fn watch(&self) -> io::Result<FileWatch> {
+        FileWatch::new(&self.dir, STATUS_FILE)
+    }
+
+    /// The lock; `None` for a daemon that has to go without.
+    fn lock(&self, patience: Patience) -> Result<Option<LockFile>, StatusError> {
+        let path = self.dir.join(LOCK_FILE);
+        let limit = match patience {
+            Patience::Operator => OPERATOR_PATIENCE,
+            Patience::Daemon if self.lock_stuck.load(Ordering::Relaxed) => Duration::ZERO,
+            Patience::Daemon => DAEMON_PATIENCE,
+        };
+        let lock = match LockFile::lock_within(&path, LOCK_MODE, limit) {
+            Ok(lock) => lock,
+            Err(source) => return Err(StatusError::Io { path, doing: "cannot be locked", source }),
+        };
+        self.lock_stuck.store(lock.is_none(), Ordering::Relaxed);
+        match (lock, patience) {
+            (None, Patience::Operator) => Err(StatusError::Locked { path }),
+            (lock, Patience::Operator | Patience::Daemon) => Ok(lock),
+        }
+    }
+
+    /// The record of this boot in the file, or what is wrong with the file.
+    fn load(&self) -> Result<Result<Record, Defect>, StatusError> {
+        let content = match content(&self.file) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.empty().map(Ok),
+            Err(source) => return Err(StatusError::Io { path: self.file.clone(), doing: "cannot be read", source }),
+        };
+        let boot_id = self.boot_id()?;
+        let of_this_boot = |record: Record| match record.boot_id == boot_id {
+            true => record,
+            false => record.after_reboot(boot_id),
+        };
+        Ok(file::parse(&content).map(of_this_boot))
+    }
+
+    fn empty(&self) -> Result<Record, StatusError> {
+        Ok(Record { node: self.node.clone(), boot_id: self.boot_id()?.to_owned(), ..Record::default() })
+    }
+
+    /// Cannot change while this process lives.
+    fn boot_id(&self) -> Result<&str, StatusError> {
+        if let Some(id) = self.boot_id.get() {
+            return Ok(id);
+        }
+        let failed = |source| StatusError::Io { path: self.file.clone(), doing: "which boot is this?", source };
+        let id = clock::boot_id().map_err(failed)?;
+        Ok(self.boot_id.get_or_init(|| id))
+    }
+}
+
+/// At most one byte more than a status file can have.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(FILE_LIMIT as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+#[cfg(test)]
+#[path = "database_tests.rs"]
+mod tests;

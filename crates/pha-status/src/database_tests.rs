@@ -1,0 +1,200 @@
+//! The database in a directory of its own, with real locks: `flock` is per open file, so two databases in two threads
+//! exclude each other as two processes do.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::thread;
+
+use pha_core::BootTime;
+use tempfile::TempDir;
+
+use super::*;
+use crate::record::tests::full_record;
+use crate::record::{OperatorSection, ReceiverSection, SenderSection, SuperviseSection};
+
+fn database() -> (TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::new(dir.path(), "lb1");
+    (dir, database)
+}
+
+fn set_pid(database: &Database, pid: u32) -> Result<Updated, StatusError> {
+    database.update(Durability::Volatile, Patience::Operator, |sender: &mut SenderSection| sender.pid = pid)
+}
+
+/// What lies in the directory besides file and lock.
+fn others(dir: &TempDir) -> Vec<PathBuf> {
+    let paths = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| !path.ends_with(STATUS_FILE) && !path.ends_with(LOCK_FILE)).collect()
+}
+
+#[test]
+fn before_the_first_update_the_record_is_empty_and_nothing_is_created() {
+    // P46
+    let (dir, database) = database();
+    let record = database.read().unwrap();
+    assert_eq!(record, Record { node: "lb1".into(), boot_id: clock::boot_id().unwrap(), ..Record::default() });
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_update_is_read_back_and_leaves_the_other_sections_alone() {
+    // P10
+    let (dir, database) = database();
+    for durability in [Durability::Lasting, Durability::Volatile] {
+        let full = full_record();
+        database.update(durability, Patience::Operator, |section| *section = full.receiver.clone()).unwrap();
+        database.update(durability, Patience::Daemon, |section| *section = full.operator.clone()).unwrap();
+        let updated = set_pid(&database, 7).unwrap();
+        assert_eq!((updated.set_aside, updated.without_lock), (None, false));
+        let record = database.read().unwrap();
+        assert_eq!(record, updated.record);
+        assert_eq!((record.receiver, record.operator, record.sender.pid), (full.receiver, full.operator, 7));
+    }
+    assert_eq!(database.read().unwrap().generation, 6);
+    assert!(others(&dir).is_empty());
+}
+
+#[test]
+fn a_bad_file_is_refused_by_readers_and_set_aside_by_the_next_update() {
+    let (dir, database) = database();
+    set_pid(&database, 7).unwrap();
+    let good = fs::read(database.path()).unwrap();
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for bad in [b"".to_vec(), good[..good.len() - 1].to_vec(), flipped, b"$VAR1 = {};\n".to_vec(), vec![0; 9999]] {
+        fs::write(database.path(), &bad).unwrap();
+        assert!(matches!(database.read(), Err(StatusError::Bad { .. })));
+        assert_eq!(fs::read(database.path()).unwrap(), bad, "a reader moved it");
+        let updated =
+            database.update(Durability::Volatile, Patience::Daemon, |receiver: &mut ReceiverSection| receiver.pid = 8);
+        let updated = updated.unwrap();
+        let aside = updated.set_aside.unwrap();
+        assert_eq!(fs::read(&aside).unwrap(), bad);
+        assert_eq!((updated.record.sender.pid, updated.record.receiver.pid, updated.record.generation), (0, 8, 1));
+        assert_eq!(database.read().unwrap(), updated.record);
+        fs::remove_file(aside).unwrap();
+    }
+    assert!(others(&dir).is_empty());
+}
+
+#[test]
+fn a_file_cut_at_any_byte_is_set_aside_and_never_used() {
+    let (_dir, database) = database();
+    set_pid(&database, 7).unwrap();
+    let good = fs::read(database.path()).unwrap();
+    for length in 0..good.len() {
+        fs::write(database.path(), &good[..length]).unwrap();
+        let updated = database.update(Durability::Volatile, Patience::Daemon, |_: &mut ReceiverSection| {}).unwrap();
+        assert!(updated.set_aside.is_some() && updated.record.sender.pid == 0, "cut to {length} bytes");
+    }
+}
+
+#[test]
+fn a_file_of_another_boot_comes_without_what_that_boot_knew() {
+    let (_dir, database) = database();
+    let old = full_record();
+    fs::write(database.path(), file::render(&old).unwrap()).unwrap();
+    let expected = old.after_reboot(&clock::boot_id().unwrap());
+    assert_eq!(database.read().unwrap(), expected);
+    let updated = set_pid(&database, 7).unwrap();
+    assert_eq!(updated.record.supervise, expected.supervise);
+    assert_eq!(updated.record.sender, SenderSection { pid: 7, incarnation: 9, ..SenderSection::default() });
+    assert_eq!(database.read().unwrap(), updated.record);
+}
+
+#[test]
+fn a_file_of_this_boot_is_left_as_it_is() {
+    let (_dir, database) = database();
+    let record = Record { boot_id: clock::boot_id().unwrap(), ..full_record() };
+    fs::write(database.path(), file::render(&record).unwrap()).unwrap();
+    assert_eq!(database.read().unwrap(), record);
+}
+
+#[test]
+fn writers_of_different_sections_lose_nothing() {
+    // P10
+    const ROUNDS: u64 = 50;
+    let (dir, reader) = database();
+    let write = |step: fn(&Database)| {
+        let database = Database::new(dir.path(), "lb1");
+        move || (0..ROUNDS).for_each(|_| step(&database))
+    };
+    thread::scope(|scope| {
+        let writers = [
+            scope.spawn(write(|database| {
+                database
+                    .update(Durability::Volatile, Patience::Operator, |s: &mut SenderSection| s.incarnation += 1)
+                    .unwrap();
+            })),
+            scope.spawn(write(|database| {
+                database
+                    .update(Durability::Volatile, Patience::Operator, |s: &mut ReceiverSection| s.late += 1)
+                    .unwrap();
+            })),
+            scope.spawn(write(|database| {
+                database
+                    .update(Durability::Lasting, Patience::Operator, |s: &mut SuperviseSection| s.pid += 1)
+                    .unwrap();
+            })),
+            scope.spawn(write(|database| {
+                let second = Duration::from_secs(1);
+                database
+                    .update(Durability::Volatile, Patience::Operator, |s: &mut OperatorSection| s.at = s.at + second)
+                    .unwrap();
+            })),
+        ];
+        while !writers.iter().all(|writer| writer.is_finished()) {
+            reader.read().expect("a reader without a lock never sees a part of a file");
+        }
+    });
+    let record = reader.read().unwrap();
+    assert_eq!((record.sender.incarnation, record.receiver.late), (ROUNDS, ROUNDS));
+    assert_eq!(u64::from(record.supervise.pid), ROUNDS);
+    assert_eq!(record.operator.at, BootTime::since_boot(Duration::from_secs(ROUNDS)));
+    assert_eq!(record.generation, 4 * ROUNDS);
+    assert!(others(&dir).is_empty());
+}
+
+#[test]
+fn a_record_that_is_too_large_leaves_the_old_file_intact() {
+    let (dir, database) = database();
+    set_pid(&database, 7).unwrap();
+    let huge = |operator: &mut OperatorSection| operator.by = "x".repeat(crate::RECORD_LIMIT);
+    let error = database.update(Durability::Lasting, Patience::Operator, huge).unwrap_err();
+    assert!(matches!(error, StatusError::Unwritable { .. }), "{error}");
+    assert_eq!(database.read().unwrap().sender.pid, 7);
+    assert!(others(&dir).is_empty());
+}
+
+#[test]
+fn a_missing_directory_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::new(&dir.path().join("var"), "lb1");
+    let error = set_pid(&database, 7).unwrap_err().to_string();
+    assert!(error.contains("var/status.lock") && error.contains("No such file"), "{error}");
+    assert!(database.watch().is_err());
+}
+
+#[test]
+fn a_program_that_waits_is_woken_by_an_update_and_not_by_a_read() {
+    let (_dir, database) = database();
+    let mut watch = database.watch().unwrap();
+    database.read().unwrap();
+    assert!(!watch.changed().unwrap());
+    set_pid(&database, 7).unwrap();
+    assert_eq!(pha_sys::poll::wait(&[watch.as_fd()], Some(Duration::from_secs(5))).unwrap(), [true]);
+    assert!(watch.changed().unwrap());
+    assert!(!watch.changed().unwrap());
+}
+
+#[test]
+fn the_readable_part_ends_where_the_record_begins() {
+    let (_dir, database) = database();
+    set_pid(&database, 7).unwrap();
+    let output = std::process::Command::new("sed").arg("/^--$/q").arg(database.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("#pha-status 1 ") && text.ends_with("\n--\n"), "{text}");
+    assert!(text.contains("\nSENDER_PID='7'\n"), "{text}");
+}

@@ -1,0 +1,231 @@
+//! Golden bytes, every way to be dropped, and arbitrary input.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const GOLDEN_BODY: &str = concat!(
+    "504841",           // magic
+    "01",               // version
+    "a393efd3babafb0c", // cluster: the first eight bytes of `printf dmz | sha256sum`
+    "02",               // node
+    "04",               // PROGRESS, starting
+    "02",               // gateway reachable
+    "05",               // fit, reply wanted
+    "0102030405060708", // incarnation
+    "1112131415161718", // sequence
+    "00000000000003fe", // term
+    "2122232425262728", // heard: incarnation
+    "3132333435363738", // heard: sequence
+    "00002711",         // 10001 ms remaining
+    "000000fa",         // 250 ms since the supervise tick
+    "deadbeef",         // configuration
+);
+
+/// Of the body, with the key 00 01 02 … 1f; computed with another program.
+const GOLDEN_TAG: &str = "1e8f5deb84a1879e6cf115173d1cadee7d30bd62870feabb62120bc6837cad7c";
+
+const NODE: usize = 12;
+const WORD: usize = 13;
+const GATEWAY: usize = 14;
+const FLAGS: usize = 15;
+const REMAINING: Range<usize> = 56..60;
+
+fn key() -> Key {
+    Key::from_bytes(std::array::from_fn(|index| index as u8))
+}
+
+fn keyed() -> Codec {
+    Codec::new("dmz", Some(key()))
+}
+
+fn keyless() -> Codec {
+    Codec::new("dmz", None)
+}
+
+fn golden() -> Heartbeat {
+    Heartbeat {
+        node: NodeId::new(2).unwrap(),
+        serial: Serial { incarnation: 0x0102_0304_0506_0708, sequence: 0x1112_1314_1516_1718 },
+        saying: Saying {
+            word: Word::Progress { direction: Direction::Starting, remaining: Duration::from_millis(10_001) },
+            term: Term::from_value(0x3fe),
+            gateway: Gateway::Reachable,
+            fit: true,
+            willing: false,
+            config_hash: 0xdead_beef,
+        },
+        reply_wanted: true,
+        heard: Serial { incarnation: 0x2122_2324_2526_2728, sequence: 0x3132_3334_3536_3738 },
+        supervise_age: Duration::from_millis(250),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `datagram` after `change`, with the tag that a holder of the key would give it.
+fn altered(change: impl FnOnce(&mut [u8; LENGTH])) -> [u8; LENGTH] {
+    let mut datagram = keyed().encode(&golden());
+    change(&mut datagram);
+    let tag = key().tag(&datagram[..BODY]);
+    datagram[BODY..].copy_from_slice(&tag);
+    datagram
+}
+
+#[test]
+fn version_1_has_these_bytes_for_ever() {
+    assert_eq!(hex(&keyed().encode(&golden())), format!("{GOLDEN_BODY}{GOLDEN_TAG}"));
+    assert_eq!(hex(&keyless().encode(&golden())), format!("{GOLDEN_BODY}{}", "00".repeat(TAG)));
+    const { assert!(LENGTH == 100 && LENGTH <= 256) };
+}
+
+#[test]
+fn every_word_and_gateway_has_its_own_code() {
+    let words: Vec<Word> = (0..=255).filter_map(|code| word_from_wire(code, 0)).collect();
+    let codes: Vec<u8> = words.iter().map(|word| word_to_wire(*word).0).collect();
+    assert_eq!(codes, (1..=9).collect::<Vec<u8>>());
+    let gateways: Vec<u8> = (0..=255).filter_map(gateway_from_wire).map(gateway_to_wire).collect();
+    assert_eq!(gateways, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_datagram_of_another_length_is_dropped() {
+    let datagram = keyed().encode(&golden());
+    for codec in [keyed(), keyless()] {
+        for length in 0..LENGTH {
+            assert_eq!(codec.decode(&datagram[..length]), Err(DropReason::TooShort));
+        }
+        for surplus in [1, 156, 65_000] {
+            let long = [&datagram[..], &vec![0; surplus]].concat();
+            assert_eq!(codec.decode(&long), Err(DropReason::TooLong));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_of_this_protocol_version_and_cluster_is_dropped() {
+    assert_eq!(keyed().decode(&altered(|bytes| bytes[0] = b'Q')), Err(DropReason::BadMagic));
+    assert_eq!(keyed().decode(&altered(|bytes| bytes[3] = 2)), Err(DropReason::BadVersion));
+    assert_eq!(keyed().decode(&altered(|bytes| bytes[11] ^= 1)), Err(DropReason::WrongCluster));
+    let other = Codec::new("dmz2", Some(key())).encode(&golden());
+    assert_eq!(keyed().decode(&other), Err(DropReason::WrongCluster));
+}
+
+#[test]
+fn with_a_key_nothing_without_its_tag_is_decoded() {
+    let other_key = Codec::new("dmz", Some(Key::from_bytes([7; TAG])));
+    assert_eq!(keyed().decode(&keyless().encode(&golden())), Err(DropReason::NotAuthentic));
+    assert_eq!(keyed().decode(&other_key.encode(&golden())), Err(DropReason::NotAuthentic));
+}
+
+#[test]
+fn without_a_key_a_node_still_hears_one_that_has_a_key() {
+    assert_eq!(keyless().decode(&keyed().encode(&golden())), Ok(golden()));
+}
+
+#[test]
+fn the_tag_covers_every_bit() {
+    let datagram = keyed().encode(&golden());
+    for bit in 0..8 * LENGTH {
+        let mut forged = datagram;
+        forged[bit / 8] ^= 1 << (bit % 8);
+        let reason = keyed().decode(&forged).unwrap_err();
+        let expected = match bit / 8 {
+            0..3 => DropReason::BadMagic,
+            3 => DropReason::BadVersion,
+            4..12 => DropReason::WrongCluster,
+            _ => DropReason::NotAuthentic,
+        };
+        assert_eq!(reason, expected, "bit {bit}");
+    }
+}
+
+#[test]
+fn an_authentic_datagram_with_a_value_that_does_not_exist_is_malformed() {
+    let wrong: [fn(&mut [u8; LENGTH]); 8] = [
+        |bytes| bytes[NODE] = 0,
+        |bytes| bytes[NODE] = 17,
+        |bytes| bytes[WORD] = 0,
+        |bytes| bytes[WORD] = 10,
+        |bytes| bytes[GATEWAY] = 4,
+        |bytes| bytes[FLAGS] |= 8,
+        |bytes| bytes[FLAGS] |= 0x80,
+        |bytes| bytes[WORD] = 1, // ONLINE, but time remaining
+    ];
+    for (index, change) in wrong.into_iter().enumerate() {
+        assert_eq!(keyed().decode(&altered(change)), Err(DropReason::Malformed), "case {index}");
+        assert_eq!(keyless().decode(&altered(change)), Err(DropReason::Malformed), "case {index}");
+    }
+    let online = altered(|bytes| {
+        bytes[WORD] = 1;
+        bytes[REMAINING].fill(0);
+    });
+    assert_eq!(keyed().decode(&online).unwrap().saying.word, Word::Online);
+}
+
+#[test]
+fn times_are_rounded_up_and_end_at_the_field_s_size() {
+    assert_eq!(milliseconds(Duration::ZERO), 0);
+    assert_eq!(milliseconds(Duration::from_nanos(1)), 1);
+    assert_eq!(milliseconds(Duration::from_micros(2_001)), 3);
+    assert_eq!(milliseconds(Duration::MAX), u32::MAX);
+}
+
+fn any_serial() -> impl Strategy<Value = Serial> {
+    (any::<u64>(), any::<u64>()).prop_map(|(incarnation, sequence)| Serial { incarnation, sequence })
+}
+
+prop_compose! {
+    fn any_saying()(
+        code in 1_u8..=9, remaining in any::<u32>(), term in any::<u64>(), gateway in 0_u8..4,
+        fit in any::<bool>(), willing in any::<bool>(), config_hash in any::<u32>(),
+    ) -> Saying {
+        let word = word_from_wire(code, remaining).or_else(|| word_from_wire(code, 0)).unwrap();
+        let gateway = gateway_from_wire(gateway).unwrap();
+        Saying { word, term: Term::from_value(term), gateway, fit, willing, config_hash }
+    }
+}
+
+prop_compose! {
+    fn any_heartbeat()(
+        node in 1..=pha_core::MAX_NODES, serial in any_serial(), saying in any_saying(),
+        reply_wanted in any::<bool>(), heard in any_serial(), age in any::<u32>(),
+    ) -> Heartbeat {
+        let supervise_age = Duration::from_millis(u64::from(age));
+        Heartbeat { node: NodeId::new(node).unwrap(), serial, saying, reply_wanted, heard, supervise_age }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_encoded_is_decoded_to_the_same(heartbeat in any_heartbeat()) {
+        for codec in [keyed(), keyless()] {
+            prop_assert_eq!(codec.decode(&codec.encode(&heartbeat)), Ok(heartbeat));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic_and_are_never_authentic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(keyed().decode(&bytes).is_err());
+        let _ = keyless().decode(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_fields_never_panic_and_what_decodes_encodes_to_the_same(
+        codes in (0_u8..18, 0_u8..11, 0_u8..5, 0_u8..9), fields in any::<[[u8; 26]; 2]>(), busy in any::<bool>(),
+    ) {
+        let datagram = altered(|bytes| {
+            bytes[FLAGS + 1..BODY].copy_from_slice(fields.as_flattened());
+            bytes[NODE..=FLAGS].copy_from_slice(&[codes.0, codes.1, codes.2, codes.3]);
+            bytes[REMAINING].iter_mut().for_each(|byte| *byte *= u8::from(busy));
+        });
+        if let Ok(heartbeat) = keyed().decode(&datagram) {
+            prop_assert_eq!(keyed().encode(&heartbeat), datagram);
+        }
+    }
+}
