@@ -1,0 +1,142 @@
+//! `check`: everything that is wrong or doubtful about the configuration, before it matters.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use pha_config::{Config, Node};
+use pha_sys::{exit, resolve};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::screen::print;
+use crate::session::Session;
+use crate::times::period;
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Findings {
+    /// pha would not work with these.
+    problems: Vec<String>,
+    /// Somebody should look at these.
+    warnings: Vec<String>,
+}
+
+/// Prints the findings and the takeover bound; [`exit::CONFIG`] if there is a problem.
+pub(crate) fn run(session: &Session) -> Result<(), Failure> {
+    let config = match session.loaded() {
+        Ok(config) => config,
+        Err(errors) => {
+            let problems = errors.to_string().lines().map(str::to_owned).collect();
+            return finish(session, &Findings { problems, ..Findings::default() }, None);
+        }
+    };
+    let mut findings = Findings::default();
+    findings.warnings.extend(config.warnings().iter().map(ToString::to_string));
+    findings.problems.extend(config.local_node(Some(&session.node), "").err().map(|stranger| stranger.to_string()));
+    let file = config.file.display().to_string();
+    names(&mut findings, &file, &config.nodes, &session.node, resolve::addresses);
+    finish(session, &findings, Some(config))
+}
+
+/// Every node must have an address, and this node one that its peers can mean.
+fn names(
+    findings: &mut Findings,
+    file: &str,
+    nodes: &[Node],
+    own: &str,
+    resolve: impl Fn(&str) -> std::io::Result<Vec<IpAddr>>,
+) {
+    let mut own_is_loopback = false;
+    let mut peers_are_elsewhere = false;
+    for node in nodes {
+        let named = if node.addresses.is_empty() { std::slice::from_ref(&node.name) } else { &node.addresses };
+        for name in named {
+            match resolve(name) {
+                Ok(addresses) if !addresses.is_empty() => {
+                    let loopback = addresses.iter().all(IpAddr::is_loopback);
+                    own_is_loopback |= loopback && node.name == own;
+                    peers_are_elsewhere |= !loopback && node.name != own;
+                }
+                answer => {
+                    let why = answer.map_or_else(|error| format!(" ({error})"), |_| String::new());
+                    findings.problems.push(format!(
+                        "{file}: node {}: '{name}' has no address{why}: write it into /etc/hosts or DNS, or set ADDR_{}",
+                        node.name, node.name
+                    ));
+                }
+            }
+        }
+    }
+    if own_is_loopback && peers_are_elsewhere {
+        findings.warnings.push(format!(
+            "{file}: node {own}: its name means a loopback address here, so peers cannot answer it: \
+             correct /etc/hosts, or set ADDR_{own}"
+        ));
+    }
+}
+
+/// Prints everything, problems first. They stand without a prefix, so that an editor can jump to FILE:LINE.
+fn finish(session: &Session, findings: &Findings, config: Option<&Config>) -> Result<(), Failure> {
+    if session.json {
+        let bound = config.map(|config| u64::try_from(config.takeover_bound().as_millis()).unwrap_or(u64::MAX));
+        let document =
+            json!({"problems": findings.problems, "warnings": findings.warnings, "takeover_bound_ms": bound});
+        print(&format!("{document:#}"))?;
+    } else {
+        print(&text(findings, config))?;
+    }
+    if findings.problems.is_empty() { Ok(()) } else { Err(Failure::silent(exit::CONFIG)) }
+}
+
+fn text(findings: &Findings, config: Option<&Config>) -> String {
+    let mut lines = findings.problems.clone();
+    lines.extend(findings.warnings.iter().map(|warning| format!("{warning} [warning]")));
+    if let Some(config) = config.filter(|_| findings.problems.is_empty()) {
+        let scripts: Duration = config.resources.iter().map(|resource| resource.start_timeout).sum();
+        let own = period(config.takeover_bound().saturating_sub(scripts));
+        lines.push(format!(
+            "takeover from a dead node: {own}, plus the start scripts (their limits: {})",
+            period(scripts)
+        ));
+        lines.push("the configuration is good".to_owned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use std::io;
+
+    use super::*;
+
+    fn found(answers: [&str; 2]) -> Findings {
+        let mut findings = Findings::default();
+        let config = Session::sample_config();
+        let resolve = |name: &str| {
+            let answer = answers[usize::from(name == "lb2")];
+            answer.parse().map(|address| vec![address]).map_err(|_| io::Error::other(answer.to_owned()))
+        };
+        names(&mut findings, "etc/config", &config.nodes, "lb1", resolve);
+        findings
+    }
+
+    /// P26.
+    #[test]
+    fn a_name_without_address_is_a_problem() {
+        let findings = found(["10.0.0.1", "unknown host"]);
+        assert_eq!(
+            findings.problems,
+            [
+                "etc/config: node lb2: 'lb2' has no address (unknown host): write it into /etc/hosts or DNS, or set ADDR_lb2"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_own_loopback_address_is_a_warning_unless_all_are() {
+        assert_eq!(found(["127.0.1.1", "10.0.0.2"]).warnings.len(), 1);
+        assert_eq!(found(["127.0.0.1", "127.0.0.2"]), Findings::default());
+        assert_eq!(found(["10.0.0.1", "10.0.0.2"]), Findings::default());
+    }
+}
