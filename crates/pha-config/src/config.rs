@@ -1,0 +1,304 @@
+//! The checked configuration: what the other crates ask for.
+//!
+//! Every value is within its bounds and every rule between values holds; who has a [`Config`] need not check again.
+//! Units and defaults of the keys stand in `docs/configuration.md`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pha_core::NodeId;
+
+use crate::home::Home;
+use crate::problem::{Problem, Wrong};
+
+/// What pha itself needs for a takeover, beside dead time and scripts.
+const OWN_TIME: Duration = Duration::from_millis(20);
+
+/// `etc/config`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `DEBUG`: log more. Default off.
+    pub debug: bool,
+    /// `INSTALLDIR` as written; see [`Config::home_in_use`].
+    pub install_dir: Option<PathBuf>,
+    /// `LOGPATH` as written; see [`Config::log_file`].
+    pub log_path: Option<PathBuf>,
+    /// `DAEMON`: detach. Default on.
+    pub daemon: bool,
+    /// `PINGTIMEOUT`: how long an echo of the gateway may take. Default 2.1 s.
+    pub ping_timeout: Duration,
+    /// `PORT`: UDP port of heartbeats. Default 4711.
+    pub port: u16,
+    /// `SUPERVISE_INT`: period of checks. Default 2000 ms.
+    pub supervise_interval: Duration,
+    /// `NODES`, 2 to 16; a node's id is its position, counted from 1.
+    pub nodes: Vec<Node>,
+    /// `GW`; empty switches the gateway test off.
+    pub gateways: Vec<IpAddr>,
+    /// `HEARTBEAT_INT`: period of heartbeats. Default 200 ms.
+    pub heartbeat_interval: Duration,
+    /// `DEADTIME`: silence after which a peer is dead; at least two heartbeat intervals. Default 3 of them.
+    pub dead_time: Duration,
+    /// `INITDEAD`: how long a starting node waits for a first heartbeat; at least the dead time.
+    pub init_dead: Duration,
+    /// `OFFLINE_TIME`: how long `offline` lasts. Default 30 s.
+    pub offline_time: Duration,
+    /// `CLUSTER`: tells apart clusters that share a network. Default `pha`.
+    pub cluster: String,
+    /// `AUTH`: whether heartbeats must be authentic.
+    pub auth: Auth,
+    /// `LEASE`: lifetime of a leased address; at least the dead time and 1.5 s. Default 3 s.
+    pub lease: Duration,
+    /// `START_TIMEOUT`, for resources without one of their own. Default 60 s.
+    pub start_timeout: Duration,
+    /// `STOP_TIMEOUT`, for resources without one of their own. Default 60 s.
+    pub stop_timeout: Duration,
+    /// `CHECK_TIMEOUT`, for resources without one of their own. Default 10 s.
+    pub check_timeout: Duration,
+    /// `RESTARTS` in place within the restart window before a node gives a resource up. Default 1.
+    pub restarts: u32,
+    /// `RESTART_WINDOW`. Default 60 s.
+    pub restart_window: Duration,
+    /// `UNFIT_TIME`: how long a node that gave up takes nothing over. Default 60 s.
+    pub unfit_time: Duration,
+    /// `FAILBACK_AFTER` if `FAILBACK=on`: how long the preferred node is healthy before it takes back.
+    pub failback: Option<Duration>,
+    /// `FAILBACK_AFTER`, whether or not failback is on. Default 60 s.
+    pub failback_after: Duration,
+    /// `VARDIR` as written; see [`Config::var_dir`].
+    pub var_dir: Option<PathBuf>,
+    /// `WITNESS`: an address that still answers holds a takeover up. Default on.
+    pub witness: bool,
+    /// `SPLIT`: what to prefer when only the link between two nodes is cut.
+    pub split: Split,
+    /// `RES_…`, in the order of the file: started in this order, stopped in the reverse one.
+    pub resources: Vec<ResourceConfig>,
+    /// The line of every key in the file.
+    pub(crate) lines: BTreeMap<String, usize>,
+    /// What [`Config::load`] found that is no error.
+    pub(crate) found: Vec<Problem>,
+    /// The home in use, as [`Config::load`] settled it; `None` after [`Config::parse`] alone.
+    pub(crate) place: Option<Home>,
+}
+
+/// One of `NODES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its position, counted from 1; the lowest wins ties.
+    pub id: NodeId,
+    /// Its host name as in `NODES`.
+    pub name: String,
+    /// `ADDR_<node>`: addresses or names, one for each heartbeat path. Empty: resolve [`Node::name`].
+    pub addresses: Vec<String>,
+}
+
+/// One `RES_` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceConfig {
+    /// What follows `RES_`: `ipaddr` or `service.web`.
+    pub name: String,
+    /// The file in `res/`: the name up to its first dot.
+    pub agent: String,
+    /// The words of the value.
+    pub arguments: Vec<String>,
+    /// Limit of a `start`.
+    pub start_timeout: Duration,
+    /// Limit of a `stop`.
+    pub stop_timeout: Duration,
+    /// Limit of a `check`.
+    pub check_timeout: Duration,
+    /// Its line in the file.
+    pub line: usize,
+}
+
+/// `AUTH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// With `etc/authkey` every heartbeat must be authentic; without one, none is. The default.
+    Auto,
+    /// No start without a key.
+    Required,
+    /// The key is not used, even if it is there.
+    Off,
+}
+
+/// `SPLIT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// The service stays up, possibly on both nodes. The default.
+    Service,
+    /// Whoever has no quorum stops. Refused while there is no quorum to ask, so no configuration has it yet.
+    Safe,
+}
+
+impl Config {
+    /// The node of this name, in any case of letters.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Who this machine is: `given` (`--node`, `PHA_NODE`; empty counts as not given), else `host_name`. A name with a
+    /// domain also fits the only node with the same short name, and the other way round.
+    ///
+    /// # Errors
+    /// If no node, or more than one, fits.
+    pub fn local_node(&self, given: Option<&str>, host_name: &str) -> Result<&Node, Problem> {
+        let name = given.filter(|name| !name.is_empty()).unwrap_or(host_name);
+        if let Some(node) = self.node(name) {
+            return Ok(node);
+        }
+        let fitting: Vec<_> = self.nodes.iter().filter(|node| same_host(&node.name, name)).collect();
+        if let [node] = fitting[..] {
+            return Ok(node);
+        }
+        let names: Vec<_> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        let names = names.join(" ");
+        let how = if fitting.is_empty() { "is not one" } else { "may be more than one" };
+        let wrong = Wrong::new(
+            format!("this host is named '{name}', which {how} of these nodes"),
+            "correct NODES, or say which node this is with --node or PHA_NODE",
+        );
+        Err(Problem::new(&self.file, self.lines.get("NODES").copied(), format!("NODES={names}"), wrong))
+    }
+
+    /// Where `res/` and `var/` are: `home` if it was named by `--home` or `PHA_HOME`; else `INSTALLDIR` if
+    /// [`Config::load`] found such a folder; else `home`, where the program itself lies.
+    #[must_use]
+    pub fn home_in_use(&self, home: &Home) -> Home {
+        self.place.as_ref().unwrap_or(home).clone()
+    }
+
+    /// The folder of the status database, pid files and default logs: `VARDIR`, else `var` of the home in use.
+    #[must_use]
+    pub fn var_dir(&self, home: &Home) -> PathBuf {
+        let home = self.home_in_use(home);
+        self.var_dir.as_ref().map_or_else(|| home.root().join("var"), |dir| self.moved(dir, &home))
+    }
+
+    /// The log file of `program` (`sender` or `pha-sender`): in `LOGPATH` if that is a folder, ends with `/` or is
+    /// the home's `var/log`; else `LOGPATH` is the beginning of the name, as in old files (`…/log` → `…/log.sender`).
+    #[must_use]
+    pub fn log_file(&self, home: &Home, program: &str) -> PathBuf {
+        let home = self.home_in_use(home);
+        let program = program.strip_prefix("pha-").unwrap_or(program);
+        let usual = home.root().join("var/log");
+        let Some(written) = &self.log_path else { return usual.join(format!("{program}.log")) };
+        let path = self.moved(written, &home);
+        if written.as_os_str().as_encoded_bytes().ends_with(b"/") || path == usual || path.is_dir() {
+            return path.join(format!("{program}.log"));
+        }
+        let mut name = path.into_os_string();
+        name.push(format!(".{program}"));
+        name.into()
+    }
+
+    /// The file of a resource agent.
+    #[must_use]
+    pub fn agent_path(&self, home: &Home, agent: &str) -> PathBuf {
+        self.home_in_use(home).res().join(agent)
+    }
+
+    /// How long an unplanned takeover takes at most: dead time, every start script at its limit, and 20 ms.
+    #[must_use]
+    pub fn takeover_bound(&self) -> Duration {
+        let scripts: Duration = self.resources.iter().map(|resource| resource.start_timeout).sum();
+        self.dead_time + scripts + OWN_TIME
+    }
+
+    /// A path under `INSTALLDIR` moves along when the tree lies somewhere else.
+    fn moved(&self, path: &Path, home: &Home) -> PathBuf {
+        let below = self.install_dir.as_ref().and_then(|dir| path.strip_prefix(dir).ok());
+        below.map_or_else(|| path.to_owned(), |below| home.root().join(below))
+    }
+}
+
+/// One of two names is the other without its domain.
+fn same_host(one: &str, other: &str) -> bool {
+    let short = |name: &str| name.split('.').next().unwrap_or(name).to_ascii_lowercase();
+    one.contains('.') != other.contains('.') && short(one) == short(other)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse(text, Path::new("etc/config")).unwrap()
+    }
+
+    // P3
+    #[test]
+    fn this_host_is_found_by_its_full_and_its_short_name() {
+        let config = config("NODES=lb1 lb2.example.com\n");
+        let id = |given, host| config.local_node(given, host).map(|node| node.id.number()).ok();
+        assert_eq!(id(None, "lb1"), Some(1));
+        assert_eq!(id(None, "LB1.example.com"), Some(1));
+        assert_eq!(id(None, "lb2"), Some(2));
+        assert_eq!(id(None, "lb2.example.com"), Some(2));
+        assert_eq!(id(None, "lb2.example.org"), None);
+        assert_eq!(id(Some("lb2"), "lb1"), Some(2));
+        assert_eq!(id(Some(""), "lb1"), Some(1));
+        assert_eq!(id(Some("lb3"), "lb1"), None);
+    }
+
+    // P3
+    #[test]
+    fn a_host_that_is_no_node_is_told_how_to_name_itself() {
+        let problem = config("\nNODES=lb1 lb2").local_node(None, "web").unwrap_err();
+        assert_eq!(
+            problem.to_string(),
+            "etc/config:2: 'NODES=lb1 lb2': this host is named 'web', which is not one of these nodes: \
+             correct NODES, or say which node this is with --node or PHA_NODE"
+        );
+    }
+
+    // P3
+    #[test]
+    fn a_short_name_that_fits_two_nodes_is_nobody() {
+        let problem = config("NODES=lb.east lb.west").local_node(None, "lb").unwrap_err();
+        assert!(problem.what.contains("may be more than one"));
+    }
+
+    // P31, P42
+    #[test]
+    fn logs_go_to_a_folder_or_to_names_that_begin_alike() {
+        let home = Home::at(Path::new("/srv/pha"));
+        let log = |line: &str| config(&format!("NODES=a b\n{line}\n")).log_file(&home, "sender");
+        assert_eq!(log(""), Path::new("/srv/pha/var/log/sender.log"));
+        assert_eq!(log("LOGPATH=/srv/pha/var/log"), Path::new("/srv/pha/var/log/sender.log"));
+        assert_eq!(log("LOGPATH=/var/log/pha/"), Path::new("/var/log/pha/sender.log"));
+        assert_eq!(log("LOGPATH=/tmp"), Path::new("/tmp/sender.log"));
+        assert_eq!(log("LOGPATH=/nowhere/log"), Path::new("/nowhere/log.sender"));
+        assert_eq!(config("NODES=a b").log_file(&home, "pha-sender"), Path::new("/srv/pha/var/log/sender.log"));
+    }
+
+    // P4, P30
+    #[test]
+    fn paths_under_installdir_move_along_with_a_copied_tree() {
+        let home = Home::at(Path::new("/srv/copy"));
+        let config = config("NODES=a b\nINSTALLDIR=/opt/pha/\nLOGPATH=/opt/pha/var/log\nVARDIR=/opt/pha/var\n");
+        assert_eq!(config.log_file(&home, "receiver"), Path::new("/srv/copy/var/log/receiver.log"));
+        assert_eq!(config.var_dir(&home), Path::new("/srv/copy/var"));
+        assert_eq!(config.agent_path(&home, "ipaddr"), Path::new("/srv/copy/res/ipaddr"));
+    }
+
+    #[test]
+    fn paths_beside_installdir_stay() {
+        let home = Home::at(Path::new("/srv/copy"));
+        let config = config("NODES=a b\nINSTALLDIR=/opt/pha\nVARDIR=/opt/pha2/var\n");
+        assert_eq!(config.var_dir(&home), Path::new("/opt/pha2/var"));
+    }
+
+    // P74
+    #[test]
+    fn the_takeover_bound_is_dead_time_and_start_scripts() {
+        let config = config("NODES=a b\nRES_x=\nRES_y=\nSTART_TIMEOUT=5\nSTART_TIMEOUT_y=7\n");
+        assert_eq!(config.takeover_bound(), Duration::from_millis(600 + 12_000 + 20));
+    }
+}

@@ -1,0 +1,174 @@
+//! [`Config::load`]: the file itself, and the files it names.
+//!
+//! Agents run as root. A configuration, key or agent that others may write is their way to root, so it is refused.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::config::{Auth, Config, ResourceConfig};
+use crate::home::Home;
+use crate::parse::{assemble, settle};
+use crate::problem::{ConfigErrors, Problem, Wrong};
+use crate::source::{MAX_BYTES, decode};
+
+/// Write permission of group and others.
+const WRITABLE: u32 = 0o022;
+/// Any permission of others, and writing of the group: too much for a secret.
+const EXPOSED: u32 = 0o027;
+
+impl Config {
+    /// Reads `home`'s `etc/config` and looks at what it names: agents must be there, executable and writable by their
+    /// owner only; so must the key, and nobody else may read it.
+    ///
+    /// # Errors
+    /// Every problem at once, in the order of the lines.
+    pub fn load(home: &Home) -> Result<Self, ConfigErrors> {
+        let path = home.config();
+        let bytes = read(&path).map_err(|wrong| ConfigErrors(vec![Problem::new(&path, None, "", wrong)]))?;
+        let mut problems = Vec::new();
+        let text = decode(&bytes, &path, &mut problems);
+        let (mut config, more) = assemble(&text, &path);
+        problems.extend(more);
+        problems.extend(permissions(&path, WRITABLE, "644").err().map(|wrong| Problem::new(&path, None, "", wrong)));
+        config.settle_home(home);
+        problems.extend(config.key_problem(home));
+        problems.extend(config.resources.iter().filter_map(|resource| config.agent_problem(home, resource)));
+        settle(config, problems)
+    }
+
+    /// Decides between the home and `INSTALLDIR`.
+    fn settle_home(&mut self, home: &Home) {
+        self.place = Some(home.clone());
+        let Some(dir) = self.install_dir.clone() else { return };
+        if same_folder(&dir, home.root()) {
+            return;
+        }
+        let (dir_name, home_name) = (dir.display(), home.root().display());
+        let what = if !dir.is_dir() {
+            format!("INSTALLDIR={dir_name} is not there: {home_name} is used instead")
+        } else if home.given().is_some() {
+            format!("INSTALLDIR={dir_name} is not used, because --home or PHA_HOME says {home_name}")
+        } else {
+            self.place = Some(Home::found(&dir));
+            format!("res/ and var/ of INSTALLDIR={dir_name} are used, with the programs and the etc/ of {home_name}")
+        };
+        let warning = self.warning("INSTALLDIR", &what, &format!("write INSTALLDIR={home_name}, or remove the line"));
+        self.found.push(warning);
+    }
+
+    /// The key is there if it must be, and nobody else's.
+    fn key_problem(&mut self, home: &Home) -> Option<Problem> {
+        let key = home.authkey();
+        let shown = key.display();
+        if !key.exists() {
+            let remedy = "make one with `pha-cli keygen` and copy it to every node";
+            let line = self.lines.get("AUTH").copied();
+            return match self.auth {
+                Auth::Required => {
+                    let wrong = Wrong::new(format!("there is no {shown}"), remedy);
+                    Some(Problem::new(&self.file, line, "AUTH=required", wrong))
+                }
+                Auth::Auto => {
+                    let what = format!("without {shown} anybody on the network can forge heartbeats");
+                    let warning = self.warning("AUTH", &what, remedy);
+                    self.found.push(warning);
+                    None
+                }
+                Auth::Off => None,
+            };
+        }
+        permissions(&key, EXPOSED, "600").err().map(|wrong| Problem::new(&key, None, "", wrong))
+    }
+
+    /// The agent can be run, and is nobody else's.
+    fn agent_problem(&self, home: &Home, resource: &ResourceConfig) -> Option<Problem> {
+        let path = self.agent_path(home, &resource.agent);
+        let wrong = agent(&path).err()?;
+        let text = format!("RES_{}={}", resource.name, resource.arguments.join(" "));
+        Some(Problem::new(&self.file, Some(resource.line), text, wrong))
+    }
+}
+
+fn agent(path: &Path) -> Result<(), Wrong> {
+    let shown = path.display();
+    let found = fs::metadata(path).map_err(|error| {
+        let remedy = format!("put the agent there, or correct what follows RES_ (see `ls {}`)", folder(path).display());
+        Wrong::new(unreadable(path, &error), remedy)
+    })?;
+    if !found.is_file() {
+        return Err(Wrong::new(format!("{shown} is no regular file"), "an agent is an executable file"));
+    }
+    if found.permissions().mode() & 0o111 == 0 {
+        return Err(Wrong::new(format!("{shown} is not executable"), format!("chmod 755 {shown}")));
+    }
+    permissions(path, WRITABLE, "755")
+}
+
+/// None of the permission bits `refused`; `usual` is what `chmod` should set.
+fn permissions(path: &Path, refused: u32, usual: &str) -> Result<(), Wrong> {
+    let shown = path.display();
+    let remedy = format!("chmod {usual} {shown}");
+    let found = fs::metadata(path).map_err(|error| Wrong::new(unreadable(path, &error), remedy.clone()))?;
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & refused & WRITABLE != 0 {
+        return Err(Wrong::new(format!("{shown} can be written by others than its owner (mode {mode:03o})"), remedy));
+    }
+    if mode & refused != 0 {
+        return Err(Wrong::new(format!("{shown} can be read by everybody (mode {mode:03o})"), remedy));
+    }
+    Ok(())
+}
+
+/// The file's bytes, at most one more than a configuration may have. Never waits on a pipe or device.
+fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
+    let remedy = "put the configuration there, or name the installation with --home or PHA_HOME";
+    let cannot = |error: io::Error| Wrong::new(unreadable(path, &error), remedy);
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(Wrong::new("this is no regular file", remedy));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    if error.kind() == ErrorKind::NotFound {
+        return format!("there is no {}", path.display());
+    }
+    format!("{} cannot be read ({error})", path.display())
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    // P30
+    #[test]
+    fn installdir_wins_over_the_programs_own_place_and_says_so() {
+        let (own, installed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (own, installed) = (own.path(), installed.path());
+        fs::create_dir(own.join("etc")).unwrap();
+        let text = format!("NODES=a b\nINSTALLDIR={0}\nLOGPATH={0}/var/log\n", installed.display());
+        fs::write(own.join("etc/config"), text).unwrap();
+        fs::set_permissions(own.join("etc/config"), fs::Permissions::from_mode(0o644)).unwrap();
+        let home = Home::found(own);
+        let config = Config::load(&home).unwrap();
+        assert_eq!(config.var_dir(&home), installed.join("var"));
+        assert_eq!(config.agent_path(&home, "test"), installed.join("res/test"));
+        assert_eq!(config.log_file(&home, "sender"), installed.join("var/log/sender.log"));
+        assert!(config.warnings().iter().any(|warning| warning.what.starts_with("res/ and var/ of INSTALLDIR=")));
+    }
+}

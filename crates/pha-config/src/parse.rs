@@ -1,0 +1,150 @@
+//! The keys that stand alone: their defaults and their bounds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::{Auth, Config, Split};
+use crate::problem::{ConfigErrors, Problem, Wrong};
+use crate::reader::Reader;
+use crate::value::{
+    absolute_path, addresses, choice, cluster, digit, fractional, milliseconds, seconds, switch, whole,
+};
+use crate::{nodes, resources, rules};
+
+/// A shorter interval needs a scheduling class that ordinary programs do not get.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
+
+impl Config {
+    /// The configuration that `text` is; `file` only names it in errors. Reads nothing.
+    ///
+    /// # Errors
+    /// Every problem at once, in the order of the lines.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        let (config, problems) = assemble(text, file);
+        settle(config, problems)
+    }
+}
+
+/// The configuration, unless there is a problem.
+pub(crate) fn settle(config: Config, mut problems: Vec<Problem>) -> Result<Config, ConfigErrors> {
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    problems.sort_by_key(|problem| problem.line);
+    Err(ConfigErrors(problems))
+}
+
+/// Reads all of `text`. With problems, the configuration is only good for finding more of them.
+pub(crate) fn assemble(text: &str, file: &Path) -> (Config, Vec<Problem>) {
+    let mut reader = Reader::new(text, file);
+    let mut config = defaults(file);
+    read_program(&mut reader, &mut config);
+    read_times(&mut reader, &mut config);
+    read_failures(&mut reader, &mut config);
+    config.nodes = nodes::read(&mut reader);
+    config.resources = resources::read(&mut reader, &config);
+    rules::check(&mut reader, &config);
+    let names: Vec<_> = config.nodes.iter().map(|node| node.name.clone()).collect();
+    let resources: Vec<_> = config.resources.iter().map(|resource| resource.name.clone()).collect();
+    let (lines, problems) = reader.finish(&names, &resources);
+    config.lines = lines;
+    (config, problems)
+}
+
+fn defaults(file: &Path) -> Config {
+    let ms = Duration::from_millis;
+    Config {
+        file: file.to_owned(),
+        debug: false,
+        install_dir: None,
+        log_path: None,
+        daemon: true,
+        ping_timeout: ms(2100),
+        port: 4711,
+        supervise_interval: ms(2000),
+        nodes: Vec::new(),
+        gateways: Vec::new(),
+        heartbeat_interval: ms(200),
+        dead_time: ms(600),
+        init_dead: ms(1200),
+        offline_time: ms(30_000),
+        cluster: "pha".to_owned(),
+        auth: Auth::Auto,
+        lease: ms(3000),
+        start_timeout: ms(60_000),
+        stop_timeout: ms(60_000),
+        check_timeout: ms(10_000),
+        restarts: 1,
+        restart_window: ms(60_000),
+        unfit_time: ms(60_000),
+        failback: None,
+        failback_after: ms(60_000),
+        var_dir: None,
+        witness: true,
+        split: Split::Service,
+        resources: Vec::new(),
+        lines: BTreeMap::new(),
+        found: Vec::new(),
+        place: None,
+    }
+}
+
+fn read_program(reader: &mut Reader, config: &mut Config) {
+    reader.read("DEBUG", &mut config.debug, digit);
+    reader.read("INSTALLDIR", &mut config.install_dir, |text| absolute_path(text).map(Some));
+    reader.read("LOGPATH", &mut config.log_path, |text| absolute_path(text).map(Some));
+    reader.read("DAEMON", &mut config.daemon, digit);
+    reader.read("PINGTIMEOUT", &mut config.ping_timeout, |text| fractional(text, 3, 100..=60_000));
+    reader.read("PORT", &mut config.port, |text| whole(text, 1..=65535, ""));
+    reader.read("SUPERVISE_INT", &mut config.supervise_interval, |text| milliseconds(text, 100..=600_000));
+    reader.read("GW", &mut config.gateways, addresses);
+    reader.read("CLUSTER", &mut config.cluster, cluster);
+    let words = [("auto", Auth::Auto), ("required", Auth::Required), ("off", Auth::Off)];
+    reader.read("AUTH", &mut config.auth, |text| choice(text, &words));
+    reader.read("VARDIR", &mut config.var_dir, |text| absolute_path(text).map(Some));
+    reader.read("WITNESS", &mut config.witness, switch);
+    reader.read("SPLIT", &mut config.split, split);
+}
+
+fn read_times(reader: &mut Reader, config: &mut Config) {
+    reader.read("HEARTBEAT_INT", &mut config.heartbeat_interval, heartbeat_interval);
+    config.dead_time = config.heartbeat_interval * 3;
+    reader.read("DEADTIME", &mut config.dead_time, |text| milliseconds(text, 10..=58_500));
+    config.init_dead = (config.dead_time * 2).max(Duration::from_secs(1));
+    reader.read("INITDEAD", &mut config.init_dead, |text| milliseconds(text, 10..=600_000));
+    reader.read("OFFLINE_TIME", &mut config.offline_time, |text| seconds(text, 1..=86_400));
+    reader.read("LEASE", &mut config.lease, |text| fractional(text, 1, 1500..=60_000));
+}
+
+fn read_failures(reader: &mut Reader, config: &mut Config) {
+    reader.read("START_TIMEOUT", &mut config.start_timeout, resources::limit);
+    reader.read("STOP_TIMEOUT", &mut config.stop_timeout, resources::limit);
+    reader.read("CHECK_TIMEOUT", &mut config.check_timeout, resources::limit);
+    reader.read("RESTARTS", &mut config.restarts, |text| whole(text, 0..=100, ""));
+    reader.read("RESTART_WINDOW", &mut config.restart_window, |text| seconds(text, 1..=86_400));
+    reader.read("UNFIT_TIME", &mut config.unfit_time, |text| seconds(text, 1..=86_400));
+    reader.read("FAILBACK_AFTER", &mut config.failback_after, |text| seconds(text, 1..=86_400));
+    let mut failback = false;
+    reader.read("FAILBACK", &mut failback, switch);
+    config.failback = failback.then_some(config.failback_after);
+}
+
+fn heartbeat_interval(text: &str) -> Result<Duration, Wrong> {
+    let interval = milliseconds(text, 5..=10_000)?;
+    if interval < SHORTEST_HEARTBEAT {
+        let what = "below 50 ms a heartbeat needs real-time scheduling, which pha does not ask for yet";
+        return Err(Wrong::new(what, "write HEARTBEAT_INT=50 or more"));
+    }
+    Ok(interval)
+}
+
+fn split(text: &str) -> Result<Split, Wrong> {
+    match choice(text, &[("service", Split::Service), ("safe", Split::Safe)])? {
+        Split::Service => Ok(Split::Service),
+        Split::Safe => {
+            let what = "SPLIT=safe needs a quorum to ask, and there is none yet";
+            Err(Wrong::new(what, "write SPLIT=service, or remove the line"))
+        }
+    }
+}

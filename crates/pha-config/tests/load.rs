@@ -1,0 +1,167 @@
+//! `Config::load` on real trees: agents, key, permissions, and trees that were copied elsewhere.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use pha_config::{Auth, Config, Home};
+use tempfile::TempDir;
+
+/// An installation with one agent, `test`, and a key.
+struct Tree(TempDir);
+
+impl Tree {
+    fn new(config: &str) -> Self {
+        let tree = Self(tempfile::tempdir().unwrap());
+        for dir in ["etc", "res", "var/log"] {
+            fs::create_dir_all(tree.path(dir)).unwrap();
+        }
+        tree.write("etc/config", config, 0o644);
+        tree.write("etc/authkey", "secret", 0o600);
+        tree.write("res/test", "#!/bin/sh\n", 0o755);
+        tree
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str, mode: u32) {
+        fs::write(self.path(path), text).unwrap();
+        self.mode(path, mode);
+    }
+
+    fn mode(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn home(&self) -> Home {
+        Home::at(self.0.path())
+    }
+
+    fn load(&self) -> Config {
+        Config::load(&self.home()).unwrap()
+    }
+
+    /// The errors, with the tree's own place written as `~`.
+    fn told(&self) -> Vec<String> {
+        let errors = Config::load(&self.home()).unwrap_err();
+        let root = self.0.path().to_str().unwrap();
+        errors.to_string().lines().map(|line| line.replace(root, "~")).collect()
+    }
+
+    fn warned(&self) -> String {
+        self.load().warnings().iter().map(|warning| format!("{warning}\n")).collect()
+    }
+}
+
+const GOOD: &str = "NODES=lb1 lb2\nGW=10.0.0.1\nRES_test=/ONLINE\n";
+
+#[test]
+fn a_sound_tree_loads_without_a_word() {
+    assert_eq!(Tree::new(GOOD).warned(), "");
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_name_another_place() {
+    let tree = Tree::new(GOOD);
+    fs::remove_file(tree.path("etc/config")).unwrap();
+    let remedy = "put the configuration there, or name the installation with --home or PHA_HOME";
+    assert_eq!(tree.told(), [format!("~/etc/config: there is no ~/etc/config: {remedy}")]);
+}
+
+#[test]
+fn a_configuration_that_is_no_file_is_not_waited_for() {
+    let tree = Tree::new(GOOD);
+    fs::remove_file(tree.path("etc/config")).unwrap();
+    symlink("/dev/zero", tree.path("etc/config")).unwrap();
+    assert!(tree.told()[0].contains("this is no regular file"));
+}
+
+#[test]
+fn a_configuration_of_any_size_costs_little() {
+    let tree = Tree::new(GOOD);
+    fs::File::options().write(true).open(tree.path("etc/config")).unwrap().set_len(1 << 40).unwrap();
+    assert!(tree.told().iter().any(|line| line.contains("larger than 1048576 bytes")));
+}
+
+// P2
+#[test]
+fn agents_must_be_there_and_executable_and_nobody_elses() {
+    let tree = Tree::new("NODES=a b\nRES_none=x\nRES_dir=\nRES_plain=y z\nRES_open=\nRES_test=\n");
+    fs::create_dir(tree.path("res/dir")).unwrap();
+    tree.write("res/plain", "", 0o644);
+    tree.write("res/open", "", 0o775);
+    assert_eq!(
+        tree.told(),
+        [
+            "~/etc/config:2: 'RES_none=x': there is no ~/res/none: put the agent there, or correct what follows RES_ (see `ls ~/res`)",
+            "~/etc/config:3: 'RES_dir=': ~/res/dir is no regular file: an agent is an executable file",
+            "~/etc/config:4: 'RES_plain=y z': ~/res/plain is not executable: chmod 755 ~/res/plain",
+            "~/etc/config:5: 'RES_open=': ~/res/open can be written by others than its owner (mode 775): chmod 755 ~/res/open",
+        ]
+    );
+}
+
+#[test]
+fn every_problem_of_text_and_files_is_told_at_once() {
+    let tree = Tree::new("NODES=a\nPORT=x\nRES_none=\n");
+    tree.mode("etc/config", 0o664);
+    tree.mode("etc/authkey", 0o644);
+    let told = tree.told();
+    assert_eq!(told.len(), 5, "{told:?}");
+    let all = told.join("\n");
+    assert!(all.contains("~/etc/config can be written by others than its owner (mode 664): chmod 644 ~/etc/config"));
+    assert!(all.contains("~/etc/authkey: ~/etc/authkey can be read by everybody (mode 644): chmod 600 ~/etc/authkey"));
+}
+
+#[test]
+fn a_required_key_must_be_there_and_a_missing_one_is_warned_about() {
+    let tree = Tree::new(&format!("{GOOD}AUTH=required\n"));
+    assert_eq!(tree.load().auth, Auth::Required);
+    fs::remove_file(tree.path("etc/authkey")).unwrap();
+    let told = tree.told();
+    assert!(
+        told[0].starts_with("~/etc/config:4: 'AUTH=required': there is no ~/etc/authkey: make one with"),
+        "{told:?}"
+    );
+    tree.write("etc/config", GOOD, 0o644);
+    assert!(tree.warned().contains("anybody on the network can forge heartbeats: make one with `pha-cli keygen`"));
+}
+
+// P4 P30
+#[test]
+fn a_copied_tree_runs_where_it_is_and_says_so() {
+    let text =
+        format!("{GOOD}INSTALLDIR=/nonexistent/pha\nLOGPATH=/nonexistent/pha/var/log\nVARDIR=/nonexistent/pha/var\n");
+    let tree = Tree::new(&text);
+    let (config, home) = (tree.load(), tree.home());
+    assert_eq!(config.var_dir(&home), tree.path("var"));
+    assert_eq!(config.log_file(&home, "sender"), tree.path("var/log/sender.log"));
+    assert!(tree.warned().contains(":4: INSTALLDIR=/nonexistent/pha is not there"), "{}", tree.warned());
+    let effective = config.effective();
+    let value = |key: &str| effective.iter().find(|(other, _)| other == key).unwrap().1.clone();
+    assert_eq!(Path::new(&value("INSTALLDIR")), home.root());
+    assert_eq!(Path::new(&value("VARDIR")), tree.path("var"));
+    assert_eq!(value("LOGPATH"), format!("{}/", tree.path("var/log").display()));
+}
+
+// P30
+#[test]
+fn a_home_that_was_named_wins_over_installdir() {
+    let other = Tree::new(GOOD);
+    let tree = Tree::new(&format!("{GOOD}INSTALLDIR={}\n", other.0.path().display()));
+    assert_eq!(tree.load().home_in_use(&tree.home()).root(), tree.0.path());
+    assert!(tree.warned().contains("is not used, because --home or PHA_HOME says"));
+}
+
+// P30
+#[test]
+fn installdir_may_be_another_name_of_the_same_place() {
+    let tree = Tree::new(GOOD);
+    symlink(tree.0.path(), tree.path("alias")).unwrap();
+    tree.write("etc/config", &format!("{GOOD}INSTALLDIR={}\n", tree.path("alias").display()), 0o644);
+    assert_eq!(tree.warned(), "");
+}
