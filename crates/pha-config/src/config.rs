@@ -51,7 +51,8 @@ pub struct Config {
     pub cluster: String,
     /// `AUTH`: whether heartbeats must be authentic.
     pub auth: Auth,
-    /// `LEASE`: lifetime of a leased address; at least the dead time and 1.5 s. Default 3 s.
+    /// `LEASE`: lifetime of a leased address in whole seconds, as the kernel counts it; at least the dead time and 1.5 s.
+    /// Default 3 s.
     pub lease: Duration,
     /// `START_TIMEOUT`, for resources without one of their own. Default 60 s.
     pub start_timeout: Duration,

@@ -114,7 +114,7 @@ fn read_times(reader: &mut Reader, config: &mut Config) {
     config.init_dead = (config.dead_time * 2).max(Duration::from_secs(1));
     reader.read("INITDEAD", &mut config.init_dead, |text| milliseconds(text, 10..=600_000));
     reader.read("OFFLINE_TIME", &mut config.offline_time, |text| seconds(text, 1..=86_400));
-    reader.read("LEASE", &mut config.lease, |text| fractional(text, 1, 1500..=60_000));
+    reader.read("LEASE", &mut config.lease, |text| seconds(text, 2..=60));
 }
 
 fn read_failures(reader: &mut Reader, config: &mut Config) {

@@ -124,16 +124,16 @@ const WRONG: [(&str, &str); 73] = [
     ("DEADTIME=9", "from 10 to 58500 ms"),
     ("DEADTIME=58501", "from 10 to 58500 ms"),
     ("DEADTIME=399", "DEADTIME >= 2 × HEARTBEAT_INT does not hold: 399 ms >= 2 × 200 ms"),
-    ("DEADTIME=1501", "LEASE >= DEADTIME + 1.5 s does not hold: 3000 ms >= 1501 ms + 1500 ms: write LEASE=3.1 or more"),
+    ("DEADTIME=1501", "LEASE >= DEADTIME + 1.5 s does not hold: 3000 ms >= 1501 ms + 1500 ms: write LEASE=4 or more"),
     ("INITDEAD=9", "from 10 to 600000 ms"),
     ("INITDEAD=600001", "from 10 to 600000 ms"),
     ("INITDEAD=599", "INITDEAD >= DEADTIME does not hold: 599 ms >= 600 ms"),
     ("OFFLINE_TIME=0", "from 1 to 86400 s"),
     ("OFFLINE_TIME=86401", "from 1 to 86400 s"),
-    ("LEASE=1.4", "from 1.5 to 60 s"),
-    ("LEASE=60.1", "from 1.5 to 60 s"),
-    ("LEASE=3.25", "at most one decimal"),
-    ("LEASE=2", "LEASE >= DEADTIME + 1.5 s does not hold: 2000 ms >= 600 ms + 1500 ms: write LEASE=2.1 or more"),
+    ("LEASE=1", "from 2 to 60 s"),
+    ("LEASE=61", "from 2 to 60 s"),
+    ("LEASE=2.5", "a whole number"),
+    ("LEASE=2", "LEASE >= DEADTIME + 1.5 s does not hold: 2000 ms >= 600 ms + 1500 ms: write LEASE=3 or more"),
     ("START_TIMEOUT=0", "from 1 to 3600 s"),
     ("START_TIMEOUT=3601", "from 1 to 3600 s"),
     ("STOP_TIMEOUT=0", "from 1 to 3600 s"),
@@ -222,14 +222,12 @@ fn a_rule_between_values_is_told_in_the_line_that_can_be_changed() {
 
 #[test]
 fn a_bad_value_does_not_make_rules_complain_about_its_default() {
-    assert_eq!(problems("NODES=a b\nHEARTBEAT_INT=x\nDEADTIME=100\nLEASE=1.6\n").len(), 1);
+    assert_eq!(problems("NODES=a b\nHEARTBEAT_INT=x\nDEADTIME=100\nLEASE=2\n").len(), 1);
 }
 
 #[test]
 fn values_at_their_bounds_are_accepted() {
-    parse(
-        "NODES=a b\nHEARTBEAT_INT=50\nDEADTIME=100\nINITDEAD=100\nLEASE=1.6\nSUPERVISE_INT=100\nPORT=1\nRESTARTS=0\n",
-    );
+    parse("NODES=a b\nHEARTBEAT_INT=50\nDEADTIME=100\nINITDEAD=100\nLEASE=2\nSUPERVISE_INT=100\nPORT=1\nRESTARTS=0\n");
     parse("NODES=a b\nHEARTBEAT_INT=10000\nDEADTIME=58500\nINITDEAD=600000\nLEASE=60\nPORT=65535\nPINGTIMEOUT=60\n");
     parse("NODES=a b c d e f g h i j k l m n o p\nGW=\nPINGTIMEOUT=0.1\nOFFLINE_TIME=86400\nSTART_TIMEOUT=3600\n");
 }
@@ -289,14 +287,13 @@ fn nodes_may_have_several_addresses_of_their_own() {
 // P15 P37
 #[test]
 fn warnings_say_what_a_choice_costs() {
-    let text = "NODES=a b\nSUPERVISE_INT=500\nLEASE=2.5\nAUTH=off\nFAILBACK_AFTER=9\nRES_x=a # note\n";
+    let text = "NODES=a b\nSUPERVISE_INT=500\nAUTH=off\nFAILBACK_AFTER=9\nRES_x=a # note\n";
     let warnings: Vec<_> = parse(text).warnings().iter().map(ToString::to_string).collect();
-    for (part, warning) in
-        ["gateway test", "2000 ms", "whole seconds", "forge", "FAILBACK is off", "words from #"].iter().zip(&warnings)
+    for (part, warning) in ["gateway test", "2000 ms", "forge", "FAILBACK is off", "words from #"].iter().zip(&warnings)
     {
         assert!(warning.contains(part), "{part}: {warning}");
     }
-    assert_eq!(warnings.len(), 6);
+    assert_eq!(warnings.len(), 5);
     assert!(parse("NODES=a b\nGW=10.0.0.1").warnings()[0].what.contains("no resource"));
 }
 
@@ -316,7 +313,7 @@ fn every_key_is_in_force_with_some_value() {
 fn nodes_share_what_matters_between_them_and_nothing_else() {
     let hash = |more: &str| parse(&format!("{EXAMPLE}{more}\n")).shared_hash();
     let same = hash("");
-    for local in ["VARDIR=/run/pha", "ADDR_lb1=10.0.0.1", "# comment", "AUTH=auto", "LEASE=3.0"] {
+    for local in ["VARDIR=/run/pha", "ADDR_lb1=10.0.0.1", "# comment", "AUTH=auto", "LEASE=3"] {
         assert_eq!(hash(local), same, "{local}");
     }
     for shared in ["LEASE=4", "CLUSTER=x", "RES_test=/x", "STOP_TIMEOUT_ipaddr=3", "FAILBACK=on", "DEADTIME=700"] {

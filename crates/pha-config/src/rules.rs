@@ -28,8 +28,8 @@ pub(crate) fn check(reader: &mut Reader, config: &Config) {
     if config.lease < dead + ABOVE_DEAD_TIME {
         let [lease, above] = [config.lease, ABOVE_DEAD_TIME].map(|time| time.as_millis());
         let numbers = format!("{lease} ms >= {} ms + {above} ms", dead.as_millis());
-        let tenths = (dead + ABOVE_DEAD_TIME).as_millis().div_ceil(100);
-        let remedy = format!("write LEASE={}.{} or more, or a shorter DEADTIME", tenths / 10, tenths % 10);
+        let least = (dead + ABOVE_DEAD_TIME).as_millis().div_ceil(1000);
+        let remedy = format!("write LEASE={least} or more, or a shorter DEADTIME");
         refuse(reader, &["LEASE", "DEADTIME", "HEARTBEAT_INT"], "LEASE >= DEADTIME + 1.5 s", &numbers, remedy);
     }
 }

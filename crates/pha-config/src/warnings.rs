@@ -23,10 +23,6 @@ impl Config {
             let what = "checks more often than every 2000 ms cost more than they find";
             warn("SUPERVISE_INT", what, "write SUPERVISE_INT=2000 or more");
         }
-        if self.lease.subsec_millis() != 0 {
-            let what = "the kernel counts whole seconds: an address whose keepers died stays for LEASE rounded up";
-            warn("LEASE", what, "write whole seconds, so that a takeover need not wait for the rest");
-        }
         if self.auth == Auth::Off {
             let what = "with AUTH=off anybody on the network can forge heartbeats and move the resources";
             warn("AUTH", what, "write AUTH=auto and make a key with `pha-cli keygen`");

@@ -173,7 +173,7 @@ fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
         .local_node(options.node.as_deref(), &host)
         .map_err(|problem| Refusal::new(exit::CONFIG, problem.to_string()))?
         .clone();
-    Ok((config.home_in_use(&home), config, me))
+    Ok((home, config, me))
 }
 
 fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daemon, Refusal> {

@@ -63,7 +63,7 @@ impl Runner {
         let peers: Vec<&str> =
             config.nodes.iter().filter(|node| node.id != me.id).map(|node| node.name.as_str()).collect();
         let environment = vec![
-            ("PHA_HOME".to_owned(), home.root().display().to_string()),
+            ("PHA_HOME".to_owned(), config.home_in_use(home).root().display().to_string()),
             ("PHA_NODE".to_owned(), me.name.clone()),
             ("PHA_PEER".to_owned(), peers.join(" ")),
         ];

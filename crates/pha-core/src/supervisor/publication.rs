@@ -9,7 +9,7 @@ use crate::heartbeat::Saying;
 use crate::reason::Reason;
 use crate::report::{HISTORY, SuperviseReport, Transition};
 use crate::resource::Call;
-use crate::word::Gateway;
+use crate::word::{Gateway, Word};
 
 impl Supervisor {
     /// What stands in the status database and, in part, in every heartbeat.
@@ -76,7 +76,7 @@ impl Supervisor {
             from: self.word,
             to: word,
             role: self.role,
-            reason: if word.status().is_none() { self.decision.reason } else { self.cause },
+            reason: self.cause_of(word),
             term: self.own_term,
         };
         self.word = word;
@@ -88,6 +88,12 @@ impl Supervisor {
         }
         self.history.push(transition.clone());
         self.commands.push(Command::Note(Note::Transition(transition)));
+    }
+
+    /// What began the plan explains every step of it; anything else is explained by the decision in force.
+    fn cause_of(&self, word: Word) -> Reason {
+        let planned = |word: Word| matches!(word, Word::Progress { .. } | Word::Online);
+        if planned(word) || (planned(self.word) && word.status().is_some()) { self.cause } else { self.decision.reason }
     }
 
     /// Puts a publication before the runs: when something changed, once a [`TICK`], and before every renewal of a lease,

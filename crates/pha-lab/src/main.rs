@@ -1,0 +1,57 @@
+//! `pha-lab`: the demo, and the small web service of the lab.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use pha_lab::{demo, server};
+
+/// Two real nodes on this machine, a client, and faults.
+#[derive(Debug, Parser)]
+#[command(name = "pha-lab", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what pha does, on two nodes made for it.
+    Demo {
+        /// Play the story once and print what was measured; exit 1 if a promise was broken.
+        #[arg(long)]
+        auto: bool,
+        /// Without network namespaces: two nodes on loopback addresses that keep a file.
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Answer every request with NAME, over HTTP and UDP.
+    Serve {
+        /// Return once the server answers, and leave it running.
+        #[arg(long)]
+        background: bool,
+        /// Where the server writes its process id.
+        #[arg(long)]
+        pid_file: Option<PathBuf>,
+        /// ADDRESS:PORT to listen on.
+        address: String,
+        /// What to answer.
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo { auto, plain } => demo::run(auto, plain),
+        Command::Serve { background: true, pid_file, address, name } => {
+            server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Serve { background: false, pid_file, address, name } => {
+            server::serve(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("pha-lab: {error:#}");
+        ExitCode::from(1)
+    })
+}
