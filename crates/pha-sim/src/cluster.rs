@@ -1,173 +1,74 @@
-//! The virtual cluster.
+//! Two nodes and what lies between them.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use pha_core::beat::{Beat, BeatSettings, Said};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
-use pha_core::report::{OfflineWish, ResourceState, SuperviseReport, Wishes};
-use pha_core::resource::{Call, Outcome, ResourceSettings};
-use pha_core::supervisor::{Command, Event, Outside, Restored, Settings, Supervisor};
-use pha_core::{BootTime, Heartbeat, NodeId, Reason, Role, Serial, Status, Term, Word};
+use pha_core::report::{OfflineWish, ResourceState, Wishes};
+use pha_core::resource::{Call, Outcome};
+use pha_core::supervisor::{Command, Event, Restored, Settings, Supervisor};
+use pha_core::{BootTime, Heartbeat, NodeId, Serial, Status, Term};
 
+use crate::node::{Node, Running, settings};
+
+/// One of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// pha-receiver.
+    Receiver,
+    /// pha-sender.
+    Sender,
+    /// pha-supervise.
+    Supervise,
+}
+
+/// A heartbeat takes so long, in ms.
 const LATENCY: u64 = 1;
+/// An agent takes so long, in ms.
+const AGENT: u64 = 3;
 
-pub fn at(ms: u64) -> BootTime {
+fn at(ms: u64) -> BootTime {
     BootTime::ZERO + Duration::from_millis(ms)
 }
 
-/// How the agents of one node behave.
-#[derive(Clone)]
-pub struct Agents {
-    pub up: Vec<bool>,
-    pub start_fails: Vec<bool>,
-    pub stop_fails: Vec<bool>,
-    pub start_hangs: Vec<bool>,
-    pub took: Vec<(u64, usize, Call)>,
-    pub running: Vec<(u64, usize, Call, u64)>,
-}
-
-/// The three programs of a node; `None` is not running.
-pub struct Node {
-    pub id: NodeId,
-    settings: Settings,
-    pub supervise: Option<Supervisor>,
-    pub receiver: Option<PeerDetector>,
-    pub sender: Option<Beat>,
-    sequence: u64,
-    incarnation: u64,
-    pub report: Option<(SuperviseReport, BootTime)>,
-    pub wishes: Wishes,
-    pub agents: Agents,
-    pub gateway_answers: bool,
-    pub database_writable: bool,
-    inbox: VecDeque<(u64, Heartbeat)>,
-    highest: Serial,
-    echoes: Vec<u64>,
-    pub exited: bool,
-    /// When the kernel takes the leased address away; `None` is never.
-    lease_until: Option<u64>,
-}
-
+/// The cluster; nodes are counted from 0, lb1 is node 0.
+#[derive(Debug)]
 pub struct Cluster {
+    /// Milliseconds since everything booted.
     pub now: u64,
+    /// The nodes.
     pub nodes: Vec<Node>,
     /// `cut[a][b]`: datagrams from a to b are lost.
     pub cut: [[bool; 2]; 2],
+    /// Whether the nodes can ask each other's address on the wire.
     pub same_wire: bool,
+    /// The core's notes, with time and node.
     pub log: Vec<String>,
+    /// For how long now both nodes have held the address, in ms.
     pub two_up_for: u64,
+    /// The longest such time since the last [`Cluster::reset_audit`].
     pub most_two_up: u64,
+    /// For how long now nobody has held the address, in ms.
     pub none_up_for: u64,
+    /// The longest such time since the last [`Cluster::reset_audit`].
     pub most_none_up: u64,
 }
 
-pub fn settings(id: usize) -> Settings {
-    let resource = |name: &str, leased| ResourceSettings {
-        name: name.into(),
-        start_timeout: Duration::from_secs(5),
-        stop_timeout: Duration::from_secs(5),
-        check_timeout: Duration::from_secs(2),
-        leased,
-        probes: leased,
-        announces: leased,
-    };
-    Settings {
-        me: NodeId::new(id).unwrap(),
-        heartbeat_interval: Duration::from_millis(200),
-        dead_time: Duration::from_millis(600),
-        supervise_interval: Duration::from_millis(2000),
-        ping_timeout: Duration::from_millis(2100),
-        gateway: true,
-        lease: Duration::from_secs(3),
-        restarts: 1,
-        restart_window: Duration::from_secs(60),
-        unfit_time: Duration::from_secs(60),
-        failback: None,
-        witness: true,
-        config_hash: 1,
-        resources: vec![resource("service", false), resource("ipaddr", true)],
-    }
-}
-
-impl Node {
-    fn new(settings: Settings) -> Self {
-        let n = settings.resources.len();
-        Self {
-            id: settings.me,
-            settings,
-            supervise: None,
-            receiver: None,
-            sender: None,
-            sequence: 0,
-            incarnation: 0,
-            report: None,
-            wishes: Wishes::default(),
-            agents: Agents {
-                up: vec![false; n],
-                start_fails: vec![false; n],
-                stop_fails: vec![false; n],
-                start_hangs: vec![false; n],
-                took: Vec::new(),
-                running: Vec::new(),
-            },
-            gateway_answers: true,
-            database_writable: true,
-            inbox: VecDeque::new(),
-            highest: Serial::default(),
-            echoes: Vec::new(),
-            exited: false,
-            lease_until: None,
-        }
-    }
-
-    pub fn word(&self) -> Option<Word> {
-        self.supervise.as_ref().and(self.report.as_ref()).map(|(report, _)| report.saying.word)
-    }
-
-    pub fn status(&self) -> Option<Status> {
-        self.word().and_then(Word::status)
-    }
-
-    pub fn role(&self) -> Role {
-        self.report.as_ref().map_or(Role::Standby, |(report, _)| report.role)
-    }
-
-    pub fn reason(&self) -> Reason {
-        self.report.as_ref().unwrap().0.reason
-    }
-
-    pub fn term(&self) -> Term {
-        self.report.as_ref().unwrap().0.saying.term
-    }
-
-    pub fn served(&self) -> bool {
-        self.agents.up.iter().all(|up| *up)
-    }
-
-    pub fn anything_up(&self) -> bool {
-        self.agents.up.iter().any(|up| *up)
-    }
-
-    pub fn transitions(&self) -> usize {
-        self.report.as_ref().map_or(0, |(report, _)| report.history.len())
-    }
-
-    fn outside(&self) -> Outside {
-        Outside {
-            peers: self.receiver.iter().map(|receiver| receiver.report().clone()).collect(),
-            deaf: self.receiver.is_none(),
-            wishes: self.wishes.clone(),
-            quorum: None,
-        }
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Cluster {
+    /// Two nodes with the documented defaults; nothing runs.
+    #[must_use]
     pub fn new() -> Self {
         Self::with(settings(1), settings(2))
     }
 
+    /// Two nodes with these settings.
+    #[must_use]
     pub fn with(one: Settings, two: Settings) -> Self {
         Self {
             now: 1,
@@ -189,6 +90,7 @@ impl Cluster {
         self.start_supervise(n);
     }
 
+    /// Starts pha-receiver.
     pub fn start_receiver(&mut self, n: usize) {
         let now = at(self.now);
         let node = &mut self.nodes[n];
@@ -198,6 +100,7 @@ impl Cluster {
         node.inbox.clear();
     }
 
+    /// Starts pha-sender.
     pub fn start_sender(&mut self, n: usize) {
         let now = at(self.now);
         let node = &mut self.nodes[n];
@@ -208,6 +111,7 @@ impl Cluster {
         self.tell_sender(n);
     }
 
+    /// Starts pha-supervise; it remembers the terms of its database.
     pub fn start_supervise(&mut self, n: usize) {
         let now = at(self.now);
         let node = &mut self.nodes[n];
@@ -218,6 +122,28 @@ impl Cluster {
         node.exited = false;
         node.supervise = Some(Supervisor::new(node.settings.clone(), restored, now));
         self.tell_supervise(n);
+    }
+
+    /// Ends a single program, with its children.
+    pub fn kill(&mut self, n: usize, program: Program) {
+        let node = &mut self.nodes[n];
+        match program {
+            Program::Receiver => node.receiver = None,
+            Program::Sender => node.sender = None,
+            Program::Supervise => {
+                node.supervise = None;
+                node.agents.running.clear();
+            }
+        }
+    }
+
+    /// Starts a single program.
+    pub fn start_program(&mut self, n: usize, program: Program) {
+        match program {
+            Program::Receiver => self.start_receiver(n),
+            Program::Sender => self.start_sender(n),
+            Program::Supervise => self.start_supervise(n),
+        }
     }
 
     /// Power off: everything is gone, the database keeps what a reboot keeps.
@@ -231,6 +157,7 @@ impl Cluster {
         }
     }
 
+    /// `kill -9` of everything: resources stay up.
     pub fn kill_all(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         node.supervise = None;
@@ -239,22 +166,26 @@ impl Cluster {
         node.agents.running.clear();
     }
 
+    /// Cuts or heals everything between the nodes.
     pub fn cut_link(&mut self, cut: bool) {
         self.cut = [[false, cut], [cut, false]];
         self.same_wire = !cut;
     }
 
+    /// Changes the operator's wishes.
     pub fn wish(&mut self, n: usize, change: impl FnOnce(&mut Wishes)) {
         change(&mut self.nodes[n].wishes);
         self.tell_supervise(n);
     }
 
+    /// `offline` for some seconds.
     pub fn offline(&mut self, n: usize, seconds: u64) {
         let wish =
             OfflineWish { since: at(self.now), until: at(self.now) + Duration::from_secs(seconds), force: false };
         self.wish(n, |wishes| wishes.offline = Some(wish));
     }
 
+    /// Feeds an event to a node's supervisor.
     pub fn event(&mut self, n: usize, event: Event) {
         let now = at(self.now);
         let Some(supervise) = &mut self.nodes[n].supervise else { return };
@@ -305,9 +236,9 @@ impl Cluster {
             Command::Run { resource, call, limit, .. } => self.run(n, resource, call, limit),
             Command::Cancel { resource } => {
                 for running in &mut self.nodes[n].agents.running {
-                    if running.1 == resource {
-                        running.0 = self.now + 1;
-                        running.3 = 1;
+                    if running.resource == resource {
+                        running.ends = self.now + 1;
+                        running.forced = Some(Outcome::Cancelled);
                     }
                 }
             }
@@ -325,7 +256,7 @@ impl Cluster {
     fn run(&mut self, n: usize, resource: usize, call: Call, limit: Duration) {
         let node = &mut self.nodes[n];
         assert!(
-            !node.agents.running.iter().any(|running| running.1 == resource),
+            !node.agents.running.iter().any(|running| running.resource == resource),
             "two calls of one resource at once on lb{}: {call:?}\n{}",
             n + 1,
             self.log.join("\n")
@@ -333,8 +264,8 @@ impl Cluster {
         node.agents.took.push((self.now, resource, call));
         let limit = u64::try_from(limit.as_millis()).unwrap();
         let hangs = call == Call::Start && node.agents.start_hangs[resource];
-        let (takes, ended) = if hangs { (limit, 2) } else { (3, 0) };
-        node.agents.running.push((self.now + takes, resource, call, ended));
+        let (takes, forced) = if hangs { (limit, Some(Outcome::TimedOut)) } else { (AGENT, None) };
+        node.agents.running.push(Running { ends: self.now + takes, resource, call, forced });
     }
 
     /// Lets `ms` milliseconds pass.
@@ -382,15 +313,11 @@ impl Cluster {
     fn finish_calls(&mut self, n: usize) {
         let now = self.now;
         let (done, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.nodes[n].agents.running).into_iter().partition(|running| running.0 <= now);
+            std::mem::take(&mut self.nodes[n].agents.running).into_iter().partition(|running| running.ends <= now);
         self.nodes[n].agents.running = rest;
-        for (_, resource, call, ended) in done {
-            let outcome = match ended {
-                1 => Outcome::Cancelled,
-                2 => Outcome::TimedOut,
-                _ => self.effect(n, resource, call),
-            };
-            let duration = Duration::from_millis(3);
+        for Running { resource, call, forced, .. } in done {
+            let outcome = forced.unwrap_or_else(|| self.effect(n, resource, call));
+            let duration = Duration::from_millis(AGENT);
             let message = "said so".to_owned();
             self.event(n, Event::CallFinished { resource, call, outcome, message, duration });
         }
@@ -479,12 +406,14 @@ impl Cluster {
         self.most_none_up = self.most_none_up.max(self.none_up_for);
     }
 
+    /// Begins to count anew.
     pub fn reset_audit(&mut self) {
         self.most_two_up = 0;
         self.most_none_up = 0;
     }
 
     /// A running pair, lb1 active.
+    #[must_use]
     pub fn running() -> Self {
         let mut cluster = Self::new();
         cluster.start(0);
@@ -496,10 +425,14 @@ impl Cluster {
         cluster
     }
 
+    /// Indices of the nodes that are ONLINE.
+    #[must_use]
     pub fn active(&self) -> Vec<usize> {
         (0..2).filter(|n| self.nodes[*n].status() == Some(Status::Online)).collect()
     }
 
+    /// Whether a node reports a resource as up.
+    #[must_use]
     pub fn is_up(&self, n: usize, resource: usize) -> bool {
         self.nodes[n].report.as_ref().unwrap().0.resources[resource].state == ResourceState::Up
     }

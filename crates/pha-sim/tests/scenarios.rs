@@ -1,4 +1,6 @@
-//! What the old program showed in the laboratory, and the rules around it.
+//! What the old program showed in the laboratory, and the rules around it, on two virtual nodes.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
@@ -6,7 +8,7 @@ use pha_core::resource::Call;
 use pha_core::supervisor::Event;
 use pha_core::{LeaveCause, Reason, Role, Status, Word};
 
-use crate::harness::{Cluster, settings};
+use pha_sim::{Cluster, Program, settings};
 
 #[test]
 fn a_first_node_alone_becomes_active_after_the_grace() {
@@ -208,25 +210,16 @@ fn all_daemons_killed_leave_the_address_to_the_kernel_and_never_two_holders() {
 #[test]
 fn killing_and_restarting_any_single_daemon_moves_nothing() {
     // P75
-    for daemon in 0..3 {
+    for daemon in [Program::Receiver, Program::Sender, Program::Supervise] {
         for n in 0..2 {
             let mut c = Cluster::running();
             let before = c.nodes[0].transitions();
-            match daemon {
-                0 => c.nodes[n].supervise = None,
-                1 => c.nodes[n].receiver = None,
-                _ => c.nodes[n].sender = None,
-            }
-            c.nodes[n].agents.running.clear();
+            c.kill(n, daemon);
             c.pass(950);
-            match daemon {
-                0 => c.start_supervise(n),
-                1 => c.start_receiver(n),
-                _ => c.start_sender(n),
-            }
+            c.start_program(n, daemon);
             c.pass(5000);
-            assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![0], 0, 0), "daemon {daemon} on lb{}", n + 1);
-            assert!(c.nodes[0].transitions() <= before.max(1), "daemon {daemon} on lb{}", n + 1);
+            assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![0], 0, 0), "{daemon:?} on lb{}", n + 1);
+            assert!(c.nodes[0].transitions() <= before.max(1), "{daemon:?} on lb{}", n + 1);
         }
     }
 }
@@ -247,8 +240,7 @@ fn a_deaf_standby_does_not_take_over_from_a_crashed_active_node_until_it_hears()
 #[test]
 fn supervise_dead_for_long_makes_the_sender_silent_and_the_peer_takes_over_never_both() {
     let mut c = Cluster::running();
-    c.nodes[0].supervise = None;
-    c.nodes[0].agents.running.clear();
+    c.kill(0, Program::Supervise);
     let took = c.until(5000, "lb2 has the address", |c| c.nodes[1].agents.up[1]);
     assert!((2500..=3700).contains(&took), "{took} ms");
     assert_eq!(c.most_two_up, 0);
