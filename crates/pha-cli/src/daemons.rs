@@ -4,11 +4,12 @@
 //! alone. Stopping leaves resources as they are, unless they are released first.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pha_core::report::{OfflineWish, ResourceState, SuperviseReport};
+use pha_sys::signals::{self, Signal};
 use pha_sys::{exit, pidfile};
 
 use crate::failure::{Failure, RUN, UNAVAILABLE};
@@ -128,7 +129,7 @@ fn warn_kept(session: &Session) {
 fn end(session: &Session, programs: &[Program]) -> Result<(), Failure> {
     for program in programs {
         let Some(id) = pid(session, *program) else { continue };
-        let sent = signal(id, "TERM");
+        let sent = send(id, Signal::Terminate);
         if sent.is_err() && pid(session, *program).is_some() {
             return sent;
         }
@@ -212,7 +213,7 @@ pub(crate) fn reload(session: &Session) -> Result<(), Failure> {
     }
     let mut logs = Vec::new();
     for (program, id) in running {
-        signal(id, "HUP")?;
+        send(id, Signal::Hangup)?;
         logs.extend(session.log_file(program).map(|path| format!("  {}", path.display())));
     }
     print(&format!(
@@ -226,17 +227,9 @@ pub(crate) fn pid(session: &Session, program: Program) -> Option<u32> {
     pidfile::running(&session.pid_file(program))
 }
 
-/// Sends `TERM` or `HUP`.
-fn signal(id: u32, name: &str) -> Result<(), Failure> {
-    let sent = Command::new("/bin/sh")
-        .args(["-c", "kill -s \"$0\" \"$1\"", name, &id.to_string()])
-        .stderr(Stdio::null())
-        .status();
-    match sent {
-        Ok(status) if status.success() => Ok(()),
-        _ => {
-            let text = format!("cannot send SIG{name} to process {id}: run pha-cli as root (sudo pha-cli)");
-            Err(Failure::new(exit::NO_PERM, text))
-        }
-    }
+fn send(id: u32, signal: Signal) -> Result<(), Failure> {
+    signals::send(id, signal).map_err(|error| {
+        let text = format!("process {id} cannot be told: {error}; run pha-cli as root (sudo pha-cli)");
+        Failure::new(exit::NO_PERM, text)
+    })
 }

@@ -7,8 +7,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigHandler, SigSet, Signal as Number, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal as Number, kill, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 
 /// What a daemon is told by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,21 @@ impl AsFd for Signals {
     }
 }
 
+/// Sends `signal` to another process.
+///
+/// # Errors
+/// If there is no such process or it belongs to somebody else.
+pub fn send(pid: u32, signal: Signal) -> io::Result<()> {
+    let number = match signal {
+        Signal::Terminate => Number::SIGTERM,
+        Signal::Hangup => Number::SIGHUP,
+        Signal::ChildEnded => Number::SIGCHLD,
+    };
+    // 0 and negative numbers would mean groups of processes.
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill(Pid::from_raw(pid), number)?)
+}
+
 fn meaning(number: Number) -> Option<Signal> {
     if matches!(number, Number::SIGTERM | Number::SIGINT) {
         Some(Signal::Terminate)
@@ -106,5 +122,8 @@ mod tests {
         assert_eq!(taken, [Signal::Terminate, Signal::Terminate, Signal::Hangup, Signal::ChildEnded]);
         assert!(signals.take().unwrap().is_empty());
         raise(Number::SIGPIPE).unwrap();
+        send(std::process::id(), Signal::Hangup).unwrap();
+        assert_eq!(signals.take().unwrap(), [Signal::Hangup]);
+        assert!(send(0, Signal::Terminate).is_err());
     }
 }
