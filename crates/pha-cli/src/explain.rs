@@ -164,14 +164,15 @@ fn what_would_change(reason: Reason, peer: &str) -> String {
         }
         Reason::Failback => "FAILBACK=off would leave the resources where they are".to_owned(),
         Reason::Unfit => {
-            "it becomes fit when UNFIT_TIME is over: look at the resource's last error in 'status'".to_owned()
+            "it becomes fit when UNFIT_TIME is over or 'online' is typed: 'status' shows the resource's last error"
+                .to_owned()
         }
         Reason::ClaimTurn => "if nobody does within two dead times, this node does".to_owned(),
         Reason::PeerUnclean => format!("'res' on {peer} shows what still runs: stop it there"),
         Reason::PeerDead | Reason::PeerLeft => {
             format!("it stays so when {peer} comes back, until 'offline' hands over")
         }
-        Reason::NotEligible => "it takes over as soon as that has ended".to_owned(),
+        Reason::NotEligible => "it takes over as soon as that has ended; 'online' forgives failures".to_owned(),
         Reason::Probing => "it takes over if nobody answers".to_owned(),
         Reason::AddressHeld => {
             "it takes over when the address falls silent: look at the heartbeat path between the nodes".to_owned()

@@ -53,10 +53,15 @@ pub(crate) fn offline(session: &Session, rest: Option<Duration>, force: bool) ->
 /// `online`.
 pub(crate) fn online(session: &Session) -> Result<(), Failure> {
     let view = View::take(session)?;
-    if view.record.operator.wishes.offline.is_none_or(|wish| wish.until <= view.now) {
-        warn(&format!("{} is not offline", session.node));
+    let offline = view.record.operator.wishes.offline.is_some_and(|wish| view.now < wish.until);
+    let unfit = view.record.supervise.report.as_ref().is_some_and(|report| !report.saying.fit);
+    if !offline && !unfit {
+        warn(&format!("{} is neither offline nor unfit", session.node));
     }
-    wishes::change(session, |wishes| wishes.offline = None)
+    wishes::change(session, |wishes| {
+        wishes.offline = None;
+        wishes.forgiven = wishes::now();
+    })
 }
 
 /// The longest a switchover may take: every script at its limit, here and there.

@@ -15,6 +15,7 @@ use crate::holders::{HolderWatch, Holding};
 use crate::home::ConfigText;
 use crate::network::{self, Link, Way};
 use crate::node::Node;
+use crate::scripts::ScriptTimes;
 use crate::world;
 
 /// The port of the web service.
@@ -88,9 +89,12 @@ impl LabOptions {
         if !self.plain {
             config = config.with(&format!("GW={}", network::GATEWAY));
         }
-        let usual = if self.plain { vec!["RES_fault=demo".to_owned()] } else { vec![web(), kept_address()] };
-        let resources = self.resources.clone().unwrap_or(usual);
-        config.with_all(&self.lines).with_all(resources)
+        config.with_all(&self.lines).with_all(self.resource_lines())
+    }
+
+    fn resource_lines(&self) -> Vec<String> {
+        let usual = || if self.plain { vec!["RES_fault=demo".to_owned()] } else { vec![web(), kept_address()] };
+        self.resources.clone().unwrap_or_else(usual)
     }
 }
 
@@ -110,6 +114,7 @@ pub fn kept_address() -> String {
 #[derive(Debug)]
 pub struct Lab {
     nodes: Vec<Node>,
+    resources: Vec<String>,
     port: u16,
     plain: bool,
     broom: Option<Child>,
@@ -127,7 +132,7 @@ impl Lab {
         let root = if plain { std::env::temp_dir() } else { world::ROOT.into() };
         let dir = tempfile::Builder::new().prefix("pha-lab-").tempdir_in(root).context("lab directory")?.keep();
         let broom = if plain { Some(broom(&dir)?) } else { None };
-        let mut lab = Self { nodes: Vec::new(), port, plain, broom, dir };
+        let mut lab = Self { nodes: Vec::new(), resources: options.resource_lines(), port, plain, broom, dir };
         if !plain {
             network::build_bridge()?;
         }
@@ -189,6 +194,11 @@ impl Lab {
             Holding::Kernel(..) => None,
         };
         self.nodes.iter().map(file).collect::<Option<Vec<_>>>().map(Probe::Files)
+    }
+
+    /// What the resources cost without pha; before any daemon runs.
+    pub fn script_times(&self) -> Result<ScriptTimes> {
+        ScriptTimes::measure(self.node(1), &self.resources)
     }
 
     /// Watches from now on who holds the address.

@@ -16,6 +16,7 @@ pub mod lab;
 pub mod network;
 pub mod node;
 pub mod onlookers;
+pub mod scripts;
 pub mod server;
 pub mod world;
 

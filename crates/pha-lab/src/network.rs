@@ -113,13 +113,15 @@ pub fn between_nodes(ids: impl IntoIterator<Item = usize>, link: Link) -> Result
 
 /// Drops heartbeats of one node, `percent` of them at random, until [`restore_heartbeats`]. Needs `nft`.
 pub fn drop_heartbeats(name: &str, way: Way, udp_port: u16, percent: u32) -> Result<()> {
-    let rules = drop_rules("pha_lab", way, udp_port, percent.min(100));
+    let rules = drop_rules("pha_lab", way, udp_port, percent);
     command::run("ip", ["netns", "exec", name, "nft", &rules]).map(drop)
 }
 
 fn drop_rules(table: &str, way: Way, udp_port: u16, percent: u32) -> String {
     let hook = if way == Way::In { "input" } else { "output" };
-    let rule = format!("udp dport {udp_port} numgen random mod 100 < {percent} drop");
+    // nft wants a number below the modulus.
+    let chance = if percent >= 100 { String::new() } else { format!("numgen random mod 100 < {percent} ") };
+    let rule = format!("udp dport {udp_port} {chance}drop");
     format!("table inet {table} {{\nchain {hook} {{\ntype filter hook {hook} priority 0\n{rule}\n}}\n}}")
 }
 

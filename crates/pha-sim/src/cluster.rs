@@ -115,10 +115,7 @@ impl Cluster {
     pub fn start_supervise(&mut self, n: usize) {
         let now = at(self.now);
         let node = &mut self.nodes[n];
-        let restored = node.report.as_ref().map_or_else(Restored::default, |(report, _)| Restored {
-            own_term: report.saying.term,
-            highest_term: report.highest_term,
-        });
+        let restored = node.report.as_ref().map_or_else(Restored::default, |(report, _)| Restored::from(report));
         node.exited = false;
         node.supervise = Some(Supervisor::new(node.settings.clone(), restored, now));
         self.tell_supervise(n);

@@ -49,10 +49,7 @@ impl Supervise {
             log::error!("{error}; beginning anew, in the safe state");
             Record::default()
         });
-        let restored = record.supervise.report.as_ref().map_or_else(Restored::default, |report| Restored {
-            own_term: report.saying.term,
-            highest_term: report.highest_term,
-        });
+        let restored = record.supervise.report.as_ref().map_or_else(Restored::default, Restored::from);
         let config = &daemon.config;
         let supervisor = Supervisor::new(settings(&daemon.home, config, &daemon.me), restored, now);
         let section = SuperviseSection { pid: std::process::id(), config_loaded: now, ..record.supervise.clone() };

@@ -85,12 +85,20 @@ pub struct Outside {
 }
 
 /// What survives a restart of supervise: never a role.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Restored {
     /// The term this node last acted under in this boot.
     pub own_term: Term,
     /// The highest term ever seen.
     pub highest_term: Term,
+    /// What happened earlier in this boot.
+    pub history: Vec<Transition>,
+}
+
+impl From<&SuperviseReport> for Restored {
+    fn from(report: &SuperviseReport) -> Self {
+        Self { own_term: report.saying.term, highest_term: report.highest_term, history: report.history.clone() }
+    }
 }
 
 /// Something happened.
@@ -262,6 +270,8 @@ pub struct Supervisor {
     cause: Reason,
     word: Word,
     history: Vec<Transition>,
+    /// The first word after the first checks is always worth a line.
+    said_something: bool,
     ending: Ending,
     published: Option<SuperviseReport>,
     next_tick: BootTime,
@@ -305,7 +315,8 @@ impl Supervisor {
             decision_since: now,
             cause: Reason::Starting,
             word: Word::Offline { clean: false },
-            history: Vec::new(),
+            history: restored.history,
+            said_something: false,
             ending: Ending::No,
             published: None,
             next_tick: now,

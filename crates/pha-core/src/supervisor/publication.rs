@@ -68,7 +68,7 @@ impl Supervisor {
     pub(super) fn note_word(&mut self) {
         self.note_doubt();
         let word = self.current_word();
-        if same_word(self.word, word) && !self.history.is_empty() {
+        if same_word(self.word, word) && self.said_something {
             return;
         }
         let transition = Transition {
@@ -83,7 +83,8 @@ impl Supervisor {
         if !self.settled {
             return;
         }
-        if self.history.len() == HISTORY {
+        self.said_something = true;
+        if self.history.len() >= HISTORY {
             self.history.remove(0);
         }
         self.history.push(transition.clone());

@@ -71,11 +71,6 @@ const fn state(state: ResourceState) -> &'static str {
     }
 }
 
-/// The time all of a node's scripts took at their last call: the part of a takeover that is not pha's.
-pub(super) fn scripts(node: &Node) -> Duration {
-    node.record().supervise.report.map_or(Duration::ZERO, |report| report.resources.iter().map(|r| r.duration).sum())
-}
-
 /// Milliseconds, rounded up.
 pub(super) fn ms(duration: Duration) -> String {
     format!("{} ms", duration.as_micros().div_ceil(1000))

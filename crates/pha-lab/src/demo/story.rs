@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::snapshot::{ms, scripts};
+use super::snapshot::ms;
 use crate::client::{Client, Gap};
 use crate::holders::HolderWatch;
 use crate::lab::Lab;
 use crate::node::{Node, Program};
+use crate::scripts::ScriptTimes;
 
 /// How late a shared machine may make us.
 const SLACK: Duration = Duration::from_millis(500);
@@ -31,6 +32,7 @@ struct Story<'a> {
     lab: &'a Lab,
     client: Client,
     holders: HolderWatch,
+    scripts: ScriptTimes,
     number: u32,
 }
 
@@ -39,7 +41,9 @@ pub(super) fn play(lab: &Lab) -> Result<ExitCode> {
     let started = Instant::now();
     let view = if lab.is_plain() { "the client sees whose resource file exists" } else { "one client asks every 2 ms" };
     println!("pha: two nodes, lb1 and lb2; {view}.");
-    let mut story = Story { lab, client: lab.client()?, holders: lab.watch_holders(), number: 0 };
+    let scripts = lab.script_times()?;
+    println!("The scripts alone: start {}, stop {}.", ms(scripts.start), ms(scripts.stop));
+    let mut story = Story { lab, client: lab.client()?, holders: lab.watch_holders(), scripts, number: 0 };
     let kept = story.tell();
     let seconds = started.elapsed().as_secs();
     if let Err(error) = kept {
@@ -112,15 +116,17 @@ impl Story<'_> {
         let other = self.lab.other(id);
         let gap = self.served_by(other, mark)?;
         self.lab.wait(PATIENCE, "the new node is active", || other.is_active())?;
-        judge(&gap, DEAD_TIME + scripts(other) + Duration::from_millis(20))
+        judge(&gap, DEAD_TIME + self.scripts.start + Duration::from_millis(20))
     }
 
     fn dead_one_returns(&self) -> Result<String> {
         let (id, mark) = (self.active()?, self.client.mark());
         let other = self.lab.other(id);
         other.boot()?;
+        let started = Instant::now();
         other.start()?;
-        let took = self.lab.wait(PATIENCE, "the node stands by", || other.is_standby())?;
+        self.lab.wait(PATIENCE, "the node stands by", || other.is_standby())?;
+        let took = started.elapsed();
         self.lab.stays(Duration::from_secs(1), "the active node stays active", || self.lab.node(id).is_active())?;
         let gaps = self.client.gaps(mark);
         ensure!(gaps.is_empty(), "the join interrupted the service: {gaps:?}");
@@ -133,7 +139,7 @@ impl Story<'_> {
         node.order(&["offline"])?;
         let gap = self.served_by(other, mark)?;
         self.lab.wait(PATIENCE, "the new node is active", || other.is_active())?;
-        let promised = scripts(node) + scripts(other) + Duration::from_millis(10);
+        let promised = self.scripts.stop + self.scripts.start + Duration::from_millis(10);
         let text = judge(&gap, promised)?;
         node.order(&["online"])?;
         self.lab.wait(PATIENCE, "the node that was offline stands by", || node.is_standby())?;
@@ -151,7 +157,11 @@ impl Story<'_> {
         ensure!(removed <= limit, "the kernel removed the address after {}, not {}", ms(removed), ms(limit));
         let took = self.lab.wait(PATIENCE, "the peer takes over", || other.holds_address())?;
         self.lab.wait(PATIENCE, "the peer is active", || other.is_active())?;
-        Ok(format!("the kernel removes the address after {}, the peer has it {} later", ms(removed), ms(took)))
+        let promised = Duration::from_millis(100) + self.scripts.start;
+        let text = format!("the kernel removes the address after {} (promised {})", ms(removed), ms(limit));
+        let text = format!("{text}, the peer has it {} later (promised {})", ms(took), ms(promised));
+        ensure!(took <= promised + SLACK, "{text}");
+        Ok(text)
     }
 
     fn both_stop(&self) -> Result<String> {
