@@ -66,6 +66,38 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason there is, in the order of the enum. A missing one does not go unnoticed: see the test.
+    pub const ALL: [Self; 28] = [
+        Self::Starting,
+        Self::Maintenance,
+        Self::Operator,
+        Self::GatewayLost,
+        Self::GatewayDoubtful,
+        Self::NoQuorum,
+        Self::WasAway,
+        Self::Deaf,
+        Self::Grace,
+        Self::PeerBusy,
+        Self::PeerClaimed,
+        Self::PeerKept,
+        Self::PeerActive,
+        Self::BothActive,
+        Self::Active,
+        Self::Failback,
+        Self::Unfit,
+        Self::Claim,
+        Self::ClaimTurn,
+        Self::PeerUnclean,
+        Self::PeerDead,
+        Self::PeerLeft,
+        Self::NotEligible,
+        Self::Probing,
+        Self::AddressHeld,
+        Self::Stopped,
+        Self::Adopted,
+        Self::ResourceFailed,
+    ];
+
     /// The rule's number in the decision table; `None` outside the table.
     #[must_use]
     pub const fn rule(self) -> Option<u8> {
@@ -121,5 +153,19 @@ impl fmt::Display for Reason {
             Self::Adopted => "adopted",
             Self::ResourceFailed => "resource failed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_are_listed_once_and_in_order() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{reason:?}");
+        }
+        // The last variant: one that is added behind it moves this number.
+        assert_eq!(Reason::ResourceFailed as usize + 1, Reason::ALL.len());
     }
 }

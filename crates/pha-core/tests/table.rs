@@ -91,6 +91,34 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
     count
 }
 
+fn peer(number: usize, state: PeerState, term: Term, willing: bool) -> PeerView {
+    PeerView { node: node(number), state, term, willing, gateway: Gateway::Off }
+}
+
+/// A healthy standby that has never decided anything.
+fn standby(me: usize, peers: Vec<PeerView>) -> View {
+    View {
+        me: node(me),
+        role: Role::Standby,
+        doing: Doing::Idle,
+        all_up: false,
+        clean: true,
+        term: Term::NONE,
+        fit: true,
+        maintenance: false,
+        offline: OfflineRequest::None,
+        gateway: Gateway::Off,
+        gateway_settled: false,
+        quorum: Quorum::Unconfigured,
+        away: false,
+        deaf: false,
+        witness: Witness::Off,
+        waited_turn: false,
+        failback_due: false,
+        peers,
+    }
+}
+
 fn alive(state: PeerState) -> bool {
     matches!(
         state,
@@ -192,30 +220,11 @@ fn of_two_active_nodes_exactly_one_stays_whatever_their_terms() {
     // P21
     for (mine, theirs) in [(0, 0), (511, 0), (0, 511), (511, 766), (766, 511)] {
         let at = |me: usize, term, other: usize, other_term| View {
-            me: node(me),
             role: Role::Active,
-            doing: Doing::Idle,
             all_up: true,
             clean: false,
             term: Term::from_value(term),
-            fit: true,
-            maintenance: false,
-            offline: OfflineRequest::None,
-            gateway: Gateway::Off,
-            gateway_settled: false,
-            quorum: Quorum::Unconfigured,
-            away: false,
-            deaf: false,
-            witness: Witness::Off,
-            waited_turn: false,
-            failback_due: false,
-            peers: vec![PeerView {
-                node: node(other),
-                state: PeerState::Online,
-                term: Term::from_value(other_term),
-                willing: true,
-                gateway: Gateway::Off,
-            }],
+            ..standby(me, vec![peer(other, PeerState::Online, Term::from_value(other_term), true)])
         };
         let stays = [decide(&at(1, mine, 2, theirs)).action, decide(&at(2, theirs, 1, mine)).action];
         assert_eq!(stays.iter().filter(|action| **action == Action::BeActive).count(), 1, "{mine} {theirs}: {stays:?}");
@@ -225,36 +234,10 @@ fn of_two_active_nodes_exactly_one_stays_whatever_their_terms() {
 #[test]
 fn of_three_nodes_the_lowest_willing_one_claims_and_a_dead_one_is_asked_for_on_the_wire() {
     // P3, P36
-    let peer = |number: usize, state, willing| PeerView {
-        node: node(number),
-        state,
-        term: Term::NONE,
-        willing,
-        gateway: Gateway::Off,
-    };
-    let view = |me: usize, witness, peers| View {
-        me: node(me),
-        role: Role::Standby,
-        doing: Doing::Idle,
-        all_up: false,
-        clean: true,
-        term: Term::NONE,
-        fit: true,
-        maintenance: false,
-        offline: OfflineRequest::None,
-        gateway: Gateway::Off,
-        gateway_settled: false,
-        quorum: Quorum::Unconfigured,
-        away: false,
-        deaf: false,
-        witness,
-        waited_turn: false,
-        failback_due: false,
-        peers,
-    };
     let dead_first = |me: usize, other, willing, witness| {
-        let peers = vec![peer(1, PeerState::Dead, false), peer(other, PeerState::Offline, willing)];
-        decide(&view(me, witness, peers)).action
+        let peers =
+            vec![peer(1, PeerState::Dead, Term::NONE, false), peer(other, PeerState::Offline, Term::NONE, willing)];
+        decide(&View { witness, ..standby(me, peers) }).action
     };
     assert_eq!(dead_first(2, 3, true, Witness::Silent), Action::BeActive);
     assert_eq!(dead_first(3, 2, true, Witness::Silent), Action::Keep);

@@ -119,39 +119,8 @@ fn history() -> Vec<Transition> {
         reason,
         term: term(),
     };
-    REASONS.into_iter().zip(0..).map(transition).collect()
+    Reason::ALL.into_iter().zip(0..).map(transition).collect()
 }
-
-const REASONS: [Reason; 28] = [
-    Reason::Starting,
-    Reason::Maintenance,
-    Reason::Operator,
-    Reason::GatewayLost,
-    Reason::GatewayDoubtful,
-    Reason::NoQuorum,
-    Reason::WasAway,
-    Reason::Deaf,
-    Reason::Grace,
-    Reason::PeerBusy,
-    Reason::PeerClaimed,
-    Reason::PeerKept,
-    Reason::PeerActive,
-    Reason::BothActive,
-    Reason::Active,
-    Reason::Failback,
-    Reason::Unfit,
-    Reason::Claim,
-    Reason::ClaimTurn,
-    Reason::PeerUnclean,
-    Reason::PeerDead,
-    Reason::PeerLeft,
-    Reason::NotEligible,
-    Reason::Probing,
-    Reason::AddressHeld,
-    Reason::Stopped,
-    Reason::Adopted,
-    Reason::ResourceFailed,
-];
 
 const DROPS: [DropReason; 9] = [
     DropReason::TooShort,

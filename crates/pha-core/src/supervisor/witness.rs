@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::decide::Witness;
 use crate::time::BootTime;
 
-/// Pause between two probes of an address that answers.
-const PROBE_PAUSE: Duration = Duration::from_millis(50);
+/// From the beginning of one probe of an address that answers to the next.
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 /// How long an address that stayed silent counts as silent.
 const VALID: Duration = Duration::from_secs(1);
 
@@ -44,7 +44,7 @@ impl Probed {
     #[must_use]
     pub fn next_probe(&self, now: BootTime) -> BootTime {
         match self.answer {
-            Some((at, true)) => at + PROBE_PAUSE,
+            Some((at, true)) => self.began.map_or(at, |began| began + PROBE_INTERVAL),
             Some((at, false)) => at + VALID,
             None => now,
         }
