@@ -92,6 +92,8 @@ impl Runner {
                 .collect(),
             environment: self.environment(&agent.name, run),
             limit: run.limit,
+            // A lease must not be renewed by a child that outlives its keeper; a start or stop comes to its end.
+            dies_with_caller: matches!(run.call, Call::Check | Call::Probe | Call::Announce),
         };
         log::debug!("{} {}", agent.name, run.call.verb());
         match RunningAgent::start(call, elapsed(now)) {

@@ -24,6 +24,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, killpg, pthread_sigmask, signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -50,6 +51,8 @@ pub struct AgentCall {
     pub environment: Vec<(String, String)>,
     /// After this time the agent is asked to end.
     pub limit: Duration,
+    /// The kernel kills the agent if this process dies before it: for calls that must not work on without their caller.
+    pub dies_with_caller: bool,
 }
 
 /// How a call ended.
@@ -106,10 +109,14 @@ impl RunningAgent {
         let mut command = Command::new(&call.program);
         command.args(&call.arguments).envs(call.environment).current_dir("/").process_group(0);
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        // SAFETY: `restore_signals` makes only system calls that are allowed between fork and exec, and allocates nothing.
+        let dies_with_caller = call.dies_with_caller;
+        // SAFETY: both functions make only system calls that are allowed between fork and exec, and allocate nothing.
         #[expect(unsafe_code, reason = "the standard library leaves a blocked signal mask to the child")]
         unsafe {
-            command.pre_exec(restore_signals);
+            command.pre_exec(move || {
+                restore_signals()?;
+                if dies_with_caller { Ok(set_pdeathsig(Signal::SIGKILL)?) } else { Ok(()) }
+            });
         }
         let child = command.spawn()?;
         Ok(RunningAgent {

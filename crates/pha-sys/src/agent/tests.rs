@@ -17,6 +17,7 @@ fn call(script: &str, limit: Duration) -> AgentCall {
         arguments: vec!["-c".into(), script.into(), "agent".into(), "an argument".into()],
         environment: vec![("PHA_NODE".into(), "lb1".into())],
         limit,
+        dies_with_caller: false,
     }
 }
 
