@@ -103,14 +103,14 @@ impl Beat {
             (None, None) => false,
             (None, Some(_)) | (Some(_), None) => true,
         };
+        let same_tick = self.said.as_ref().map(|said| said.tick) == said.as_ref().map(|said| said.tick);
         self.said = said;
         if changed {
             self.copies = COPIES;
             self.next = now;
         }
-        if !self.too_old(now) {
-            self.last_beat_done = false;
-        }
+        // What is too old when it is first heard of is not said even once: it may be another's by now.
+        self.last_beat_done = self.too_old(now) && (self.last_beat_done || !same_tick);
         self.note_peers(peers, now);
     }
 
@@ -251,6 +251,14 @@ mod tests {
         assert!(!b.is_running());
         b.record_changed(Some(said(Word::Online, 10_000)), &[], at(10_000));
         assert!(b.is_running());
+    }
+
+    #[test]
+    fn a_sender_that_starts_beside_an_old_record_says_nothing() {
+        let mut b = beat();
+        b.record_changed(Some(said(Word::Online, 0)), &[], at(2500));
+        assert!(!b.is_running());
+        assert_eq!(run(&mut b, Word::Online, 2500, 3500, false), Vec::<u64>::new());
     }
 
     #[test]

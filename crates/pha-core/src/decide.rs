@@ -15,10 +15,12 @@ pub enum PeerState {
     Unheard,
     /// Alive and active.
     Online,
-    /// Alive, not active, everything confirmed down (or long enough not confirmed).
+    /// Alive, not active, everything confirmed down (or its PROGRESS is overdue).
     Offline,
     /// Alive, not active, but something may be up there.
     Unclean,
+    /// The same for longer than a lease: only an address that still answers tells that something is up.
+    Unconfirmed,
     /// Alive, starting resources, its deadline not passed.
     Starting,
     /// Alive, stopping resources, its deadline not passed.
@@ -32,9 +34,9 @@ pub enum PeerState {
 }
 
 impl PeerState {
-    const fn is_alive(self) -> bool {
+    pub(crate) const fn is_alive(self) -> bool {
         match self {
-            Self::Online | Self::Offline | Self::Unclean | Self::Starting | Self::Stopping => true,
+            Self::Online | Self::Offline | Self::Unclean | Self::Unconfirmed | Self::Starting | Self::Stopping => true,
             Self::Unheard | Self::Dead | Self::Left(_) | Self::Kept => false,
         }
     }
@@ -47,6 +49,8 @@ pub struct PeerView {
     pub node: NodeId,
     /// What it does.
     pub state: PeerState,
+    /// Nothing was heard of it for the dead time: what it said last may not be true any more.
+    pub silent: bool,
     /// The term it last acted under.
     pub term: Term,
     /// It would take over if asked.
@@ -58,12 +62,22 @@ pub struct PeerView {
 impl PeerView {
     /// Says so, or said so as it left.
     pub(crate) fn lost_its_gateway(&self) -> bool {
+        let says_so = self.state.is_alive() && self.gateway == Gateway::Lost;
+        says_so || self.state == PeerState::Left(LeaveCause::Gateway)
+    }
+
+    /// May hold an address of ours without our knowing.
+    fn may_hold_an_address(&self) -> bool {
         match self.state {
-            PeerState::Left(cause) => cause == LeaveCause::Gateway,
-            PeerState::Dead | PeerState::Unheard | PeerState::Kept => false,
-            PeerState::Online | PeerState::Offline | PeerState::Unclean | PeerState::Starting | PeerState::Stopping => {
-                self.gateway == Gateway::Lost
-            }
+            PeerState::Dead | PeerState::Unconfirmed => true,
+            PeerState::Left(_) => self.silent,
+            PeerState::Unheard
+            | PeerState::Online
+            | PeerState::Offline
+            | PeerState::Unclean
+            | PeerState::Starting
+            | PeerState::Stopping
+            | PeerState::Kept => false,
         }
     }
 
@@ -71,7 +85,7 @@ impl PeerView {
     fn can_take_over(&self) -> bool {
         match self.state {
             PeerState::Online | PeerState::Starting => true,
-            PeerState::Offline | PeerState::Unclean | PeerState::Stopping => self.willing,
+            PeerState::Offline | PeerState::Unclean | PeerState::Unconfirmed | PeerState::Stopping => self.willing,
             PeerState::Unheard | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
         }
     }
@@ -311,9 +325,10 @@ fn claim(view: &View) -> Decision {
         }
     }
     let silent = view.any(PeerState::Dead);
+    let may_hold = view.peers.iter().any(PeerView::may_hold_an_address);
     match view.witness {
-        Witness::Answers if silent => return decision(Action::Keep, Reason::AddressHeld),
-        Witness::Unknown if silent => return decision(Action::Keep, Reason::Probing),
+        Witness::Answers if may_hold => return decision(Action::Keep, Reason::AddressHeld),
+        Witness::Unknown if may_hold => return decision(Action::Keep, Reason::Probing),
         Witness::Answers | Witness::Unknown | Witness::Off | Witness::Silent => {}
     }
     let preferred = alive().any(|peer| peer.willing && peer.node < view.me);

@@ -7,11 +7,12 @@
 use pha_core::decide::{Action, Decision, Doing, OfflineRequest, PeerState, PeerView, Quorum, View, Witness, decide};
 use pha_core::{Gateway, LeaveCause, NodeId, Role, Term};
 
-const PEER_STATES: [PeerState; 11] = [
+const PEER_STATES: [PeerState; 12] = [
     PeerState::Unheard,
     PeerState::Online,
     PeerState::Offline,
     PeerState::Unclean,
+    PeerState::Unconfirmed,
     PeerState::Starting,
     PeerState::Stopping,
     PeerState::Dead,
@@ -30,11 +31,11 @@ fn peers() -> Vec<PeerView> {
     let mut all = Vec::new();
     for state in PEER_STATES {
         for willing in BOTH {
-            for gateway in [Gateway::Reachable, Gateway::Lost] {
+            for (gateway, silent) in [(Gateway::Reachable, false), (Gateway::Lost, false), (Gateway::Reachable, true)] {
                 // This node has id 2 and acted under count 5: a peer before it in both orders, and one behind.
                 for (id, count) in [(1, 6), (3, 4)] {
                     let term = Term::from_value(count * 256 + 256 - u64::from(node(id).number()));
-                    all.push(PeerView { node: node(id), state, term, willing, gateway });
+                    all.push(PeerView { node: node(id), state, silent, term, willing, gateway });
                 }
             }
         }
@@ -92,7 +93,7 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
 }
 
 fn peer(number: usize, state: PeerState, term: Term, willing: bool) -> PeerView {
-    PeerView { node: node(number), state, term, willing, gateway: Gateway::Off }
+    PeerView { node: node(number), state, silent: false, term, willing, gateway: Gateway::Off }
 }
 
 /// A healthy standby that has never decided anything.
@@ -122,7 +123,12 @@ fn standby(me: usize, peers: Vec<PeerView>) -> View {
 fn alive(state: PeerState) -> bool {
     matches!(
         state,
-        PeerState::Online | PeerState::Offline | PeerState::Unclean | PeerState::Starting | PeerState::Stopping
+        PeerState::Online
+            | PeerState::Offline
+            | PeerState::Unclean
+            | PeerState::Unconfirmed
+            | PeerState::Starting
+            | PeerState::Stopping
     )
 }
 
@@ -135,12 +141,14 @@ fn documented(v: &View) -> (u8, Action) {
     let active = v.role == Role::Active;
     let takes_over = match s {
         PeerState::Online | PeerState::Starting => true,
-        PeerState::Offline | PeerState::Unclean | PeerState::Stopping => peer.willing,
+        PeerState::Offline | PeerState::Unclean | PeerState::Unconfirmed | PeerState::Stopping => peer.willing,
         PeerState::Unheard | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
     };
     let peer_lost = (alive(s) && peer.gateway == Gateway::Lost) || s == PeerState::Left(LeaveCause::Gateway);
     let busy = matches!(s, PeerState::Starting | PeerState::Stopping);
     let gateway = v.gateway == Gateway::Reachable;
+    let left_long_ago = matches!(s, PeerState::Left(_)) && peer.silent;
+    let unsure = matches!(s, PeerState::Dead | PeerState::Unconfirmed) || left_long_ago;
     let forced = v.offline == OfflineRequest::Forced;
     let rules: [(u8, bool, Action); 22] = [
         (1, v.maintenance, Action::Keep),
@@ -164,7 +172,7 @@ fn documented(v: &View) -> (u8, Action) {
         (13, !gateway, Action::Keep),
         (12, s == PeerState::Unclean, Action::Keep),
         (13, !v.fit && alive(s) && (peer.willing || behind), Action::Keep),
-        (14, s == PeerState::Dead && v.witness != Witness::Silent, Action::Keep),
+        (14, unsure && v.witness != Witness::Silent, Action::Keep),
     ];
     if let Some((rule, _, action)) = rules.into_iter().find(|(_, matches, _)| *matches) {
         return (rule, action);
@@ -211,7 +219,8 @@ fn nobody_takes_over_on_missing_knowledge() {
         assert!(!may_hold, "{view:?}");
         assert!(!view.maintenance && !view.away && !view.deaf && view.quorum != Quorum::Lost, "{view:?}");
         assert!(view.gateway == Gateway::Reachable, "{view:?}");
-        assert!(peer.state != PeerState::Dead || view.witness == Witness::Silent, "{view:?}");
+        let silent = matches!(peer.state, PeerState::Dead | PeerState::Unconfirmed);
+        assert!(!silent || view.witness == Witness::Silent, "{view:?}");
     });
 }
 

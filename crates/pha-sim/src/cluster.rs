@@ -230,7 +230,9 @@ impl Cluster {
                 let stored = self.publish(n);
                 self.event(n, Event::TermStored(stored));
             }
-            Command::Run { resource, call, limit, .. } => self.run(n, resource, call, limit),
+            Command::Run { resource, call, limit, lease, sole, .. } => {
+                self.run(n, Running { ends: 0, resource, call, forced: None, lease, sole }, limit);
+            }
             Command::Cancel { resource } => {
                 for running in &mut self.nodes[n].agents.running {
                     if running.resource == resource {
@@ -250,19 +252,19 @@ impl Cluster {
         }
     }
 
-    fn run(&mut self, n: usize, resource: usize, call: Call, limit: Duration) {
-        let node = &mut self.nodes[n];
+    fn run(&mut self, n: usize, mut call: Running, limit: Duration) {
+        let agents = &mut self.nodes[n].agents;
         assert!(
-            !node.agents.running.iter().any(|running| running.resource == resource),
+            !agents.running.iter().any(|running| running.resource == call.resource),
             "two calls of one resource at once on lb{}: {call:?}\n{}",
             n + 1,
             self.log.join("\n")
         );
-        node.agents.took.push((self.now, resource, call));
-        let limit = u64::try_from(limit.as_millis()).unwrap();
-        let hangs = call == Call::Start && node.agents.start_hangs[resource];
-        let (takes, forced) = if hangs { (limit, Some(Outcome::TimedOut)) } else { (AGENT, None) };
-        node.agents.running.push(Running { ends: self.now + takes, resource, call, forced });
+        agents.took.push((self.now, call.resource, call.call));
+        let hangs = call.call == Call::Start && agents.start_hangs[call.resource];
+        call.forced = hangs.then_some(Outcome::TimedOut);
+        call.ends = self.now + if hangs { u64::try_from(limit.as_millis()).unwrap() } else { AGENT };
+        agents.running.push(call);
     }
 
     /// Lets `ms` milliseconds pass.
@@ -312,20 +314,24 @@ impl Cluster {
         let (done, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.nodes[n].agents.running).into_iter().partition(|running| running.ends <= now);
         self.nodes[n].agents.running = rest;
-        for Running { resource, call, forced, .. } in done {
-            let outcome = forced.unwrap_or_else(|| self.effect(n, resource, call));
+        for running in done {
+            let outcome = running.forced.unwrap_or_else(|| self.effect(n, &running));
+            let Running { resource, call, .. } = running;
             let duration = Duration::from_millis(AGENT);
             let message = "said so".to_owned();
             self.event(n, Event::CallFinished { resource, call, outcome, message, duration });
         }
     }
 
-    fn effect(&mut self, n: usize, resource: usize, call: Call) -> Outcome {
+    fn effect(&mut self, n: usize, running: &Running) -> Outcome {
+        let Running { resource, call, lease, sole, .. } = *running;
         let other_holds = self.same_wire && self.nodes[1 - n].agents.up[resource];
         let now = self.now;
         let agents = &mut self.nodes[n].agents;
         let success = match call {
             Call::Start if agents.start_fails[resource] => false,
+            // Duplicate detection: the agent looks unless it is told that nobody else can hold the address.
+            Call::Start | Call::Keep if resource == 1 && other_holds && !agents.up[1] && !sole => false,
             Call::Stop if agents.stop_fails[resource] => false,
             Call::Start | Call::Keep => {
                 agents.up[resource] = true;
@@ -339,10 +345,10 @@ impl Cluster {
             Call::Probe => other_holds,
             Call::Announce => true,
         };
-        match call {
-            Call::Start | Call::Check if success && resource == 1 => self.nodes[n].lease_until = Some(now + 3000),
-            Call::Keep if resource == 1 => self.nodes[n].lease_until = None,
-            Call::Start | Call::Stop | Call::Check | Call::Probe | Call::Announce | Call::Keep => {}
+        if success && lease {
+            self.nodes[n].lease_until = Some(now + 3000);
+        } else if success && call == Call::Keep && resource == 1 {
+            self.nodes[n].lease_until = None;
         }
         if success { Outcome::Succeeded } else { Outcome::Failed }
     }

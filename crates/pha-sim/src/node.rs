@@ -18,6 +18,10 @@ pub(crate) struct Running {
     pub(crate) call: Call,
     /// How it ends whatever the agent does.
     pub(crate) forced: Option<Outcome>,
+    /// It gives or renews a lease.
+    pub(crate) lease: bool,
+    /// It need not look for a duplicate.
+    pub(crate) sole: bool,
 }
 
 /// How the agents of one node behave, and what they did.

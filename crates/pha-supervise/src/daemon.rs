@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use pha_config::Config;
 use pha_core::BootTime;
-use pha_core::resource::Call;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
 use pha_daemon::{Daemon, Program, Publisher, Woken, now, peers};
 use pha_status::{Database, Durability, ReceiverSection, Record, SuperviseSection};
@@ -165,10 +164,8 @@ impl Supervise {
                 None
             }
             Command::StoreTerm => Some(Event::TermStored(self.publish(database, Durability::Lasting))),
-            Command::Run { resource, call, limit, reason, term, sole } => {
-                let leased = self.supervisor.resources()[resource].settings.leased;
-                let lease = (leased && matches!(call, Call::Start | Call::Check)).then_some(self.lease);
-                let run = Run { call, limit, reason, term, lease, sole };
+            Command::Run { resource, call, limit, reason, term, lease, sole } => {
+                let run = Run { call, limit, reason, term, lease: lease.then_some(self.lease), sole };
                 self.runner.start(resource, run, now()).err().map(|ended| Event::CallFinished {
                     resource: ended.resource,
                     call: ended.call,

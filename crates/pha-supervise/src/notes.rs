@@ -1,5 +1,7 @@
 //! The core's notes as lines of the log. A transition is one line, at this one place.
 
+use std::time::Duration;
+
 use pha_core::detector::same_word;
 use pha_core::resource::Outcome;
 use pha_core::supervisor::Note;
@@ -31,9 +33,11 @@ pub fn log(note: &Note, name: impl Fn(usize) -> String) {
             }
         },
         Note::ResourceLost { resource } => log::warn!("{} is not up any more", name(*resource)),
-        Note::Overrun { resource } => log::warn!(
-            "the check of {} takes longer than its interval; make it quicker or raise SUPERVISE_INT",
-            name(*resource)
+        Note::Overrun { resource, took } => log::warn!(
+            "the check of {} took {} ms, longer than its interval: make it quicker or write SUPERVISE_INT={}",
+            name(*resource),
+            took.as_millis(),
+            roomy_interval(*took)
         ),
         Note::Fitness { fit: true } => log::info!("this node is fit again"),
         Note::Fitness { fit: false } => log::warn!("a resource failed too often: this node is unfit"),
@@ -59,5 +63,22 @@ fn word(word: Word) -> &'static str {
         Word::Left { cause: LeaveCause::Gateway } => "LEFT (gateway)",
         Word::Left { cause: LeaveCause::Stopped } => "LEFT (stopped)",
         Word::Kept => "KEPT (stopped, resources left running)",
+    }
+}
+
+/// An interval, in milliseconds, in which a check that took so long has a quarter to spare.
+fn roomy_interval(took: Duration) -> u128 {
+    (took * 5 / 4).as_millis().div_ceil(500) * 500
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recommended_interval_holds_the_check_with_room() {
+        // P27
+        assert_eq!(roomy_interval(Duration::from_millis(4001)), 5500);
+        assert_eq!(roomy_interval(Duration::from_millis(1600)), 2000);
     }
 }

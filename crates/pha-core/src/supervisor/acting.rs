@@ -34,8 +34,10 @@ impl Supervisor {
     pub(super) fn act(&mut self, decision: Decision) {
         if decision.action != Action::ReleaseAndRest {
             self.rest = None;
+            self.rest_due = false;
         }
         match decision.action {
+            Action::Keep if self.owes_release && decision.reason != Reason::Maintenance => self.stop_what_is_up(),
             Action::Keep | Action::Pause => {}
             Action::BeActive => self.be_active(decision.reason),
             Action::Release => self.release(decision.reason),
@@ -47,6 +49,7 @@ impl Supervisor {
     }
 
     fn be_active(&mut self, reason: Reason) {
+        self.owes_release = false;
         if self.plan.is_some() || self.claiming {
             return;
         }
@@ -62,7 +65,8 @@ impl Supervisor {
                 self.plan = Some(Plan::down(&self.resources, |resource| resource.held, self.now));
             }
         } else if !self.all_up() && self.now >= self.fitness.retry_at() {
-            self.cause = Reason::ResourceFailed;
+            let failed = self.resources.iter().any(|resource| !resource.failures.is_empty());
+            self.cause = if failed { Reason::ResourceFailed } else { Reason::Operator };
             self.plan = Some(Plan::up(&self.resources, true, self.now));
         }
     }
@@ -91,28 +95,36 @@ impl Supervisor {
 
     fn release(&mut self, reason: Reason) {
         if self.role == Role::Active {
-            self.was_active = true;
             self.role = Role::Standby;
             self.online_since = None;
             self.announcements.clear();
             self.cause = reason;
+            self.stop_again_at = self.now;
+            // A standby that loses its gateway goes on saying so: its silence would hide that both have lost it.
+            self.rest_due = reason == Reason::GatewayLost;
         }
-        let stopping = self.doing() == Doing::Stopping;
+        self.rest_due |= reason == Reason::Operator;
         self.claiming = false;
-        if !stopping && !self.clean() && (self.plan.is_some() || self.now >= self.stop_again_at) {
-            self.plan = Some(Plan::down(&self.resources, |_| true, self.now));
-        } else if !stopping {
-            self.plan = None;
+        self.owes_release = true;
+        self.stop_what_is_up();
+    }
+
+    fn stop_what_is_up(&mut self) {
+        match self.doing() {
+            Doing::Stopping => {}
+            _ if self.clean() => {
+                self.plan = None;
+                self.owes_release = false;
+            }
+            Doing::Idle if self.now < self.stop_again_at => {}
+            Doing::Idle | Doing::Starting => self.plan = Some(Plan::down(&self.resources, |_| true, self.now)),
         }
     }
 
     fn rest_if_released(&mut self, reason: Reason) {
-        let cause = if reason == Reason::GatewayLost { LeaveCause::Gateway } else { LeaveCause::Operator };
-        // A standby that loses its gateway goes on saying so: its silence would hide that both have lost it.
-        let rests = cause == LeaveCause::Operator || self.was_active;
-        if self.plan.is_none() && self.clean() && rests && self.rest.is_none() {
+        if self.rest_due && self.rest.is_none() && self.plan.is_none() && self.clean() {
+            let cause = if reason == Reason::GatewayLost { LeaveCause::Gateway } else { LeaveCause::Operator };
             self.rest = Some(Rest { cause, since: self.now });
-            self.was_active = false;
         }
     }
 
@@ -239,6 +251,7 @@ impl Supervisor {
         if self.online_since.is_none() {
             self.role = Role::Standby;
             self.cause = Reason::ResourceFailed;
+            self.owes_release = true;
             self.plan = Some(Plan::down(&self.resources, |_| true, self.now));
         }
     }
@@ -259,10 +272,8 @@ impl Supervisor {
 
     /// Two nodes that may hold resources at once are recorded, and the one that stays announces its addresses again when it is over.
     pub(super) fn note_conflict(&mut self, view: &View) {
-        let peer_may_hold = self.any_peer(|state| match state {
-            PeerState::Online | PeerState::Starting | PeerState::Stopping | PeerState::Unclean => true,
-            PeerState::Unheard | PeerState::Offline | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
-        });
+        let peer_may_hold =
+            self.any_peer(|state| matches!(state, PeerState::Online | PeerState::Starting | PeerState::Stopping));
         let began = view.is_online() || self.conflict_since.is_some();
         let conflict = peer_may_hold && !view.clean && began;
         match (conflict, self.conflict_since) {

@@ -33,8 +33,16 @@ impl Supervisor {
             limit,
             reason: self.cause,
             term: self.own_term,
-            sole: self.nobody_else_can_hold(),
+            lease: self.renews(index, call),
+            sole: call == Call::Start && self.nobody_else_can_hold(),
         });
+    }
+
+    /// A node that is releasing lets its leases run out, even if a stop fails. Before the first checks have ended nothing is
+    /// known: a restarted supervise keeps what it finds.
+    fn renews(&self, index: usize, call: Call) -> bool {
+        let keeps = self.role == Role::Active || !self.settled;
+        self.resources[index].settings.leased && keeps && matches!(call, Call::Start | Call::Check)
     }
 
     /// The wire was asked and stayed silent, or the holder said that it let go.
@@ -67,7 +75,12 @@ impl Supervisor {
             self.commands.push(Command::Note(Note::CallFailed { resource: index, call, outcome, message }));
         }
         match call {
-            Call::Check => self.check_finished(index, outcome),
+            Call::Check => {
+                if duration > self.check_interval(index) && outcome != Outcome::Cancelled {
+                    self.commands.push(Command::Note(Note::Overrun { resource: index, took: duration }));
+                }
+                self.check_finished(index, outcome);
+            }
             Call::Start | Call::Stop => self.step_finished(index, call, outcome),
             Call::Probe => self.probe_finished(index, outcome),
             Call::Announce | Call::Keep => {}
@@ -127,10 +140,7 @@ impl Supervisor {
         }
         match self.resources[index].running {
             None => self.run(index, Call::Check),
-            Some(Call::Check) => {
-                self.resources[index].next_check = self.now + self.check_interval(index);
-                self.commands.push(Command::Note(Note::Overrun { resource: index }));
-            }
+            Some(Call::Check) => self.resources[index].next_check = self.now + self.check_interval(index),
             Some(Call::Start | Call::Stop | Call::Probe | Call::Announce | Call::Keep) => {}
         }
     }

@@ -27,7 +27,7 @@ use crate::decide::{Decision, View, decide};
 use crate::gateway::GatewayMonitor;
 use crate::node::{NodeId, Term};
 use crate::reason::Reason;
-use crate::report::{PeerReport, ResourceState, SuperviseReport, Transition, Wishes};
+use crate::report::{Liveness, PeerReport, ResourceState, SuperviseReport, Transition, Wishes};
 use crate::resource::{Call, Outcome, Resource, ResourceSettings};
 use crate::time::BootTime;
 use crate::word::{LeaveCause, Role, Word};
@@ -150,6 +150,8 @@ pub enum Command {
         reason: Reason,
         /// For `PHA_TERM`.
         term: Term,
+        /// A leased resource gets or keeps its lease: only an active node renews.
+        lease: bool,
         /// No other machine can hold the resource: the agent need not look for a duplicate.
         sole: bool,
     },
@@ -193,6 +195,8 @@ pub enum Note {
     Overrun {
         /// Index of the resource.
         resource: usize,
+        /// How long it took.
+        took: Duration,
     },
     /// The node became unfit, or fit again.
     Fitness {
@@ -253,7 +257,10 @@ pub struct Supervisor {
     claiming: bool,
     /// The first time that this node, since it became active, had everything up.
     online_since: Option<BootTime>,
-    was_active: bool,
+    /// Something may be up that a release wants down; no matter what is decided meanwhile, it is stopped.
+    owes_release: bool,
+    /// The release under way ends with a rest.
+    rest_due: bool,
     plan: Option<Plan>,
     stop_again_at: BootTime,
     rest: Option<Rest>,
@@ -300,7 +307,8 @@ impl Supervisor {
             settled: false,
             claiming: false,
             online_since: None,
-            was_active: false,
+            owes_release: false,
+            rest_due: false,
             plan: None,
             stop_again_at: now,
             rest: None,
@@ -466,6 +474,12 @@ impl Supervisor {
         if outside.peers.iter().any(|p| lost(&outside.peers, p.node) && !lost(&self.outside.peers, p.node)) {
             self.gateway.retest(self.now);
         }
+        let doubtful = |peer: &&PeerReport| matches!(peer.liveness, Liveness::Suspect | Liveness::Dead);
+        let count = |peers: &[PeerReport]| peers.iter().filter(doubtful).count();
+        if self.role == Role::Standby && count(&outside.peers) > count(&self.outside.peers) {
+            // It may be this node that is cut off: only a gateway that answers now allows it to take over.
+            self.gateway.retest(self.now);
+        }
         for term in outside.peers.iter().filter_map(|peer| peer.saying.map(|saying| saying.term)) {
             self.highest_term = self.highest_term.max(term);
         }
@@ -525,7 +539,9 @@ impl Supervisor {
         ];
         let checks = self.resources.iter().map(|resource| resource.next_check);
         let peers = self.outside.peers.iter();
-        let peer_timers = peers.flat_map(|peer| [peer.progress_until, Some(peer.word_since + s.lease)]);
+        let peer_timers = peers.flat_map(|peer| {
+            [peer.progress_until, Some(peer.word_since + s.lease), peer.heard_at.map(|at| at + s.dead_time)]
+        });
         own.into_iter().flatten().chain(checks).chain(peer_timers.flatten())
     }
 

@@ -8,7 +8,6 @@ use crate::detector::same_word;
 use crate::heartbeat::Saying;
 use crate::reason::Reason;
 use crate::report::{HISTORY, SuperviseReport, Transition};
-use crate::resource::Call;
 use crate::word::{Gateway, Word};
 
 impl Supervisor {
@@ -47,8 +46,10 @@ impl Supervisor {
             self.outside.peers.iter().filter_map(|peer| peer.progress_until).max()
         } else if reason == Reason::ClaimTurn {
             self.turn_since.map(|since| since + self.settings.dead_time * 2)
-        } else {
+        } else if matches!(reason, Reason::Unfit | Reason::NotEligible) {
             self.fitness.unfit_until()
+        } else {
+            None
         }
     }
 
@@ -101,10 +102,7 @@ impl Supervisor {
     /// so that the tick in the database is never older than the lease the kernel counts.
     pub(super) fn publish_first(&mut self, commands: Vec<Command>) -> Vec<Command> {
         let said = |command: &Command| matches!(command, Command::Publish | Command::StoreTerm);
-        let renews = |command: &Command| {
-            matches!(command, Command::Run { resource, call: Call::Check | Call::Start, .. }
-                if self.resources[*resource].settings.leased)
-        };
+        let renews = |command: &Command| matches!(command, Command::Run { lease: true, .. });
         let report = self.report();
         let due = self.now >= self.next_tick || commands.iter().any(renews);
         let changed = self.published.as_ref().is_none_or(|before| !shows_the_same(before, &report));

@@ -50,7 +50,7 @@ impl Supervisor {
     pub(super) fn peer_view(&self, peer: &PeerReport) -> PeerView {
         let (term, willing, gateway) =
             peer.saying.map_or((Term::NONE, false, Gateway::Off), |s| (s.term, s.willing, s.gateway));
-        PeerView { node: peer.node, state: self.peer_state(peer), term, willing, gateway }
+        PeerView { node: peer.node, state: self.peer_state(peer), silent: self.is_silent(peer), term, willing, gateway }
     }
 
     fn peer_state(&self, peer: &PeerReport) -> PeerState {
@@ -67,7 +67,11 @@ impl Supervisor {
             (Liveness::Alive | Liveness::Suspect, Word::Online) => PeerState::Online,
             (Liveness::Alive | Liveness::Suspect, Word::Offline { clean }) => {
                 let leases_are_over = self.now >= peer.word_since + self.settings.lease;
-                if clean || leases_are_over { PeerState::Offline } else { PeerState::Unclean }
+                match (clean, leases_are_over) {
+                    (true, _) => PeerState::Offline,
+                    (false, false) => PeerState::Unclean,
+                    (false, true) => PeerState::Unconfirmed,
+                }
             }
             (Liveness::Alive | Liveness::Suspect, Word::Progress { direction, .. }) => {
                 match (peer.progress_until.is_some_and(|until| self.now < until), direction) {
@@ -141,20 +145,20 @@ impl Supervisor {
         }
     }
 
+    fn is_silent(&self, peer: &PeerReport) -> bool {
+        peer.heard_at.is_none_or(|at| self.now >= at + self.settings.dead_time)
+    }
+
     fn is_alive(&self, peer: &PeerReport) -> bool {
-        match self.peer_state(peer) {
-            PeerState::Online | PeerState::Offline | PeerState::Unclean | PeerState::Starting | PeerState::Stopping => {
-                true
-            }
-            PeerState::Unheard | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
-        }
+        self.peer_state(peer).is_alive()
     }
 
     /// Remembers since when some peer is not plainly there, and since when a preferred one is healthy.
     pub(super) fn note_doubt(&mut self) {
         let doubtful = |peer: &PeerReport| match peer.liveness {
             Liveness::Suspect | Liveness::Dead | Liveness::Unheard => true,
-            Liveness::Alive | Liveness::Absent => false,
+            Liveness::Alive => peer.saying.is_some_and(|saying| saying.word == Word::Offline { clean: false }),
+            Liveness::Absent => self.is_silent(peer),
         };
         let doubt = self.outside.peers.iter().any(doubtful);
         self.doubt_since = if doubt { self.doubt_since.or(Some(self.now)) } else { None };

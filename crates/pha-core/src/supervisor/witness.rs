@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::decide::Witness;
 use crate::time::BootTime;
 
-/// From the beginning of one probe of an address that answers to the next.
+/// From the beginning of one probe to the next, while the answer matters.
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
-/// How long an address that stayed silent counts as silent.
-const VALID: Duration = Duration::from_secs(1);
+/// How long an address that stayed silent counts as silent: long enough for the next probe to end.
+const VALID: Duration = Duration::from_millis(250);
 
 /// What the probes of one resource have said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -40,14 +40,10 @@ impl Probed {
         }
     }
 
-    /// When to probe next: at once while nothing is known, soon while it answers.
+    /// When to probe next.
     #[must_use]
     pub fn next_probe(&self, now: BootTime) -> BootTime {
-        match self.answer {
-            Some((at, true)) => self.began.map_or(at, |began| began + PROBE_INTERVAL),
-            Some((at, false)) => at + VALID,
-            None => now,
-        }
+        self.began.map_or(now, |began| began + PROBE_INTERVAL)
     }
 }
 
