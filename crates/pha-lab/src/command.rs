@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -32,7 +33,8 @@ pub fn exists(program: &str) -> bool {
         .any(|dir| dir.join(program).is_file())
 }
 
-/// Sends `signal` (`KILL`, `STOP`, `CONT`, `TERM`) to every process; those that have gone already are no error.
+/// Sends `signal` (`KILL`, `STOP`, `CONT`, `TERM`) to every process; those that have gone already are no error. After
+/// `KILL` it returns when they are gone.
 pub fn signal(signal: &str, pids: &[u32]) -> Result<()> {
     if pids.is_empty() {
         return Ok(());
@@ -40,7 +42,22 @@ pub fn signal(signal: &str, pids: &[u32]) -> Result<()> {
     // The shell's own `kill` goes on after a pid that is gone.
     let list = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
     let script = format!("for p in {list}; do kill -{signal} $p; done 2>/dev/null; exit 0");
-    run("sh", ["-c", &script]).map(drop)
+    run("sh", ["-c", &script])?;
+    // A killed process still holds its locks and ports until the kernel has taken it apart.
+    for _ in 0..if signal == "KILL" { 2000 } else { 0 } {
+        if !pids.iter().any(|pid| is_alive(*pid)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Whether a process is there and no zombie.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // `PID (NAME) STATE …`, and the name may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 /// Runs a prepared command with captured output.
@@ -68,5 +85,15 @@ mod tests {
     fn a_process_that_has_gone_is_no_error_for_a_signal() {
         assert!(signal("KILL", &[u32::MAX / 2]).is_ok());
         assert!(signal("KILL", &[]).is_ok());
+    }
+
+    #[test]
+    fn after_a_kill_the_process_is_gone() -> Result<()> {
+        let mut child = Command::new("sleep").arg("600").spawn()?;
+        assert!(is_alive(child.id()));
+        signal("KILL", &[child.id()])?;
+        assert!(!is_alive(child.id()));
+        child.wait()?;
+        Ok(())
     }
 }

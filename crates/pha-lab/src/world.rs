@@ -178,8 +178,10 @@ fn run_test(name: &str) -> Result<std::process::Output> {
     command.output().context("the world cannot be started")
 }
 
+/// Indented, so that nobody takes the inner test's results for the outer one's.
 fn text_of(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&text).lines().map(|line| format!("  | {line}\n")).collect()
 }
 
 /// One of the few places for worlds that run at the same time.

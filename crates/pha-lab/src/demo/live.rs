@@ -159,7 +159,8 @@ impl Live {
     fn converse(&mut self, id: usize) {
         println!("pha-cli on lb{id}; `q` brings you back to the demo.");
         let node = self.lab.node(id);
-        let ended = node.command(node.home().join("bin/pha-cli")).status();
+        // The demo ignores Ctrl-C, pha-cli must not inherit that.
+        let ended = node.command("env").arg("--default-signal=INT").arg(node.home().join("bin/pha-cli")).status();
         match ended {
             Ok(status) if status.success() => {}
             Ok(status) => self.event(&format!("pha-cli on lb{id}: {status}")),

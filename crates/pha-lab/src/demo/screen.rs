@@ -28,7 +28,7 @@ pub(super) fn lines(what: &str, nodes: &[Snapshot], client: &ClientView, events:
     lines.push(String::new());
     lines.push(format!("{BOLD}client{PLAIN}        {}", client_line(client)));
     if let Some(gap) = &client.last_gap {
-        lines.push(format!("              {}", gap_line(gap)));
+        lines.push(format!("              last {}", gap_line(gap)));
     }
     lines.push(String::new());
     lines.extend(events[events.len().saturating_sub(EVENTS)..].iter().map(|event| format!("  {event}")));
@@ -70,7 +70,7 @@ fn table(nodes: &[Snapshot]) -> Vec<String> {
         row("reason", &|node| (node.reason.clone(), "")),
         row("term", &|node| (node.term.clone(), "")),
         row("gateway", &gateway),
-        row("has address", &holds),
+        row("serves", &holds),
     ];
     let longest = nodes.iter().map(|node| node.resources.len()).max().unwrap_or(0);
     for index in 0..longest {
@@ -94,7 +94,7 @@ fn client_line(client: &ClientView) -> String {
 pub(super) fn gap_line(gap: &Gap) -> String {
     let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "nobody".to_owned());
     let length = gap.length().map_or_else(|| "not over".to_owned(), |length: Duration| ms(length));
-    format!("last outage {length}: {} → {}", name(&gap.before), name(&gap.after))
+    format!("outage {length}: {} → {}", name(&gap.before), name(&gap.after))
 }
 
 #[cfg(test)]

@@ -149,19 +149,17 @@ impl Story<'_> {
     fn keepers_die(&self) -> Result<String> {
         let id = self.active()?;
         let (node, other) = (self.lab.node(id), self.lab.other(id));
-        let killed = Instant::now();
+        // The clock starts when they are gone: until then they may still renew.
         node.signal("KILL", &Program::ALL)?;
+        let killed = Instant::now();
         self.lab.wait(PATIENCE, "the kernel removes the address", || !node.holds_address())?;
         let removed = killed.elapsed();
-        let limit = LEASE + Duration::from_millis(200);
-        ensure!(removed <= limit, "the kernel removed the address after {}, not {}", ms(removed), ms(limit));
+        // The kernel itself looks up to a quarter of a second late.
+        let removed = measured(removed, LEASE + Duration::from_millis(200)).context("removed by the kernel")?;
         let took = self.lab.wait(PATIENCE, "the peer takes over", || other.holds_address())?;
         self.lab.wait(PATIENCE, "the peer is active", || other.is_active())?;
-        let promised = Duration::from_millis(100) + self.scripts.start;
-        let text = format!("the kernel removes the address after {} (promised {})", ms(removed), ms(limit));
-        let text = format!("{text}, the peer has it {} later (promised {})", ms(took), ms(promised));
-        ensure!(took <= promised + SLACK, "{text}");
-        Ok(text)
+        let took = measured(took, Duration::from_millis(100) + self.scripts.start).context("taken by the peer")?;
+        Ok(format!("the kernel removes the address after {removed}, the peer has it {took} later"))
     }
 
     fn both_stop(&self) -> Result<String> {
@@ -181,7 +179,13 @@ impl Story<'_> {
 fn judge(gap: &Gap, promised: Duration) -> Result<String> {
     let length = gap.length().context("the outage is not over")?;
     let after = gap.after.as_deref().unwrap_or("nobody");
-    let text = format!("{after} answers; outage {} (promised {})", ms(length), ms(promised));
+    Ok(format!("{after} answers; outage {}", measured(length, promised)?))
+}
+
+/// A figure beside its promise; an error if it is later than [`SLACK`] explains.
+fn measured(length: Duration, promised: Duration) -> Result<String> {
+    let late = if length > promised { ", late" } else { "" };
+    let text = format!("{} (promised {}{late})", ms(length), ms(promised));
     ensure!(length <= promised + SLACK, "{text}");
     Ok(text)
 }

@@ -3,9 +3,9 @@
 //! Its faults are those of a machine ([`Node::crash`], [`Node::boot`]), of its programs ([`Node::signal`]) and of its
 //! place on the wire ([`Node::cable`], [`Node::port`], [`Node::gateway`]).
 
+mod aging;
 mod look;
 
-use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -73,7 +73,6 @@ pub struct Node {
     name: String,
     home: PathBuf,
     place: Place,
-    boot_id: RefCell<Option<String>>,
 }
 
 impl Node {
@@ -92,7 +91,7 @@ impl Node {
         } else {
             Place::Plain
         };
-        let node = Self { id, name, home, place, boot_id: RefCell::default() };
+        let node = Self { id, name, home, place };
         node.wait_for_anchor()?;
         Ok(node)
     }
@@ -158,10 +157,6 @@ impl Node {
         let mut command = Command::new(if matches!(self.place, Place::Plain) { "env" } else { "ip" });
         if !matches!(self.place, Place::Plain) {
             command.args(["netns", "exec", &self.name]);
-        }
-        if let Some(file) = self.boot_id.borrow().as_deref() {
-            let script = format!("mount --bind {file} /proc/sys/kernel/random/boot_id && exec \"$@\"");
-            command.args(["sh", "-c", &script, "boot"]);
         }
         command.arg(program).env("PHA_HOME", &self.home).env("PHA_NODE", &self.name);
         command
@@ -242,7 +237,8 @@ impl Node {
         command::signal(signal, &pids)
     }
 
-    /// The machine crashes: off the wire in one instant, then its processes, addresses and volatile files are gone.
+    /// The machine crashes: off the wire in one instant, then its processes, addresses and volatile files are gone. Its
+    /// status database stays, as one of an earlier boot.
     pub fn crash(&self) -> Result<()> {
         if matches!(self.place, Place::Namespace(_)) {
             network::port(self.id, Link::Down)?;
@@ -253,6 +249,7 @@ impl Node {
         if matches!(self.place, Place::Namespace(_)) {
             network::address_node(self.id, &self.name)?;
         }
+        aging::leave_for_next_boot(&self.home.join("var/status.dat"))?;
         for entry in fs::read_dir(self.home.join("var/fault")).into_iter().flatten().flatten() {
             let _ = fs::remove_file(entry.path().join("up"));
         }
@@ -264,17 +261,6 @@ impl Node {
         if matches!(self.place, Place::Namespace(_)) {
             network::port(self.id, Link::Up)?;
         }
-        Ok(())
-    }
-
-    /// Programs started from now on see another boot id (in a world only); `None` the machine's own. The lab's own
-    /// [`Self::record`] belongs to the machine's boot.
-    pub fn pretend_boot_id(&self, id: Option<&str>) -> Result<()> {
-        let file = self.home.join("boot_id");
-        if let Some(id) = id {
-            home::write(&file, &format!("{id}\n"), 0o644)?;
-        }
-        *self.boot_id.borrow_mut() = id.map(|_| file.display().to_string());
         Ok(())
     }
 
