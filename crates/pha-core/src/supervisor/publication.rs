@@ -69,7 +69,9 @@ impl Supervisor {
     pub(super) fn note_word(&mut self) {
         self.note_doubt();
         let word = self.current_word();
-        if same_word(self.word, word) && self.said_something {
+        // Before the first checks have ended, what was said before the restart stays said.
+        let unknown = !self.settled && self.ending != Ending::Gone;
+        if unknown || (same_word(self.word, word) && !self.history.is_empty()) {
             return;
         }
         let transition = Transition {
@@ -81,10 +83,6 @@ impl Supervisor {
             term: self.own_term,
         };
         self.word = word;
-        if !self.settled {
-            return;
-        }
-        self.said_something = true;
         if self.history.len() >= HISTORY {
             self.history.remove(0);
         }
