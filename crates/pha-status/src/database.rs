@@ -22,7 +22,7 @@ use crate::error::{Defect, StatusError};
 use crate::file::{self, FILE_LIMIT};
 use crate::record::{Record, Section};
 
-use crate::replacement::{Durability, Replacement, remove_stale};
+use crate::replacement::{Durability, Replacement, keep_reserve, remove_stale};
 
 /// The file's name in its directory.
 pub const STATUS_FILE: &str = "status.dat";
@@ -57,6 +57,8 @@ pub struct Updated {
     pub set_aside: Option<PathBuf>,
     /// Another program holds the lock for too long; worth a warning.
     pub without_lock: bool,
+    /// The disk is full: the file's reserve was used. Worth an error.
+    pub disk_full: bool,
 }
 
 /// The status database of one node, in one directory.
@@ -68,6 +70,7 @@ pub struct Database {
     boot_id: OnceLock<String>,
     lock_stuck: AtomicBool,
     tidied: AtomicBool,
+    reserved: AtomicBool,
 }
 
 impl Database {
@@ -81,6 +84,7 @@ impl Database {
             boot_id: OnceLock::new(),
             lock_stuck: AtomicBool::new(false),
             tidied: AtomicBool::new(false),
+            reserved: AtomicBool::new(false),
         }
     }
 
@@ -124,10 +128,25 @@ impl Database {
         record.node.clone_from(&self.node);
         record.generation = record.generation.wrapping_add(1);
         let content = file::render(&record).map_err(|why| StatusError::Unwritable { path: self.file.clone(), why })?;
-        let replacement = Replacement::write(&self.file, &content, durability)?;
+        let written = Replacement::write(&self.file, &content, durability);
+        let disk_full = written.as_ref().is_err_and(StatusError::is_disk_full);
+        let replacement = if disk_full && lock.is_some() && !bad {
+            Replacement::write_reserve(&self.file, &content, durability).or(written)?
+        } else {
+            written?
+        };
         let set_aside = bad.then(|| set_aside(&self.file)).transpose()?;
         replacement.take_place()?;
-        Ok(Updated { record, set_aside, without_lock: lock.is_none() })
+        if lock.is_some() && patience == Patience::Daemon {
+            self.reserve(disk_full);
+        }
+        Ok(Updated { record, set_aside, without_lock: lock.is_none(), disk_full })
+    }
+
+    /// Looks after the reserve once, and again after the disk was full.
+    fn reserve(&self, disk_full: bool) {
+        let reserved = !disk_full && (self.reserved.load(Ordering::Relaxed) || keep_reserve(&self.file));
+        self.reserved.store(reserved, Ordering::Relaxed);
     }
 
     /// A descriptor that becomes readable when the file is replaced.
@@ -159,8 +178,8 @@ impl Database {
 
     /// The record of this boot in the file, or what is wrong with the file.
     fn load(&self) -> Result<Result<Record, Defect>, StatusError> {
-        let content = match content(&self.file) {
-            Ok(content) => content,
+        let bytes = match content(&self.file) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.empty().map(Ok),
             Err(source) => return Err(StatusError::Io { path: self.file.clone(), doing: "cannot be read", source }),
         };
@@ -169,7 +188,9 @@ impl Database {
             true => record,
             false => record.after_reboot(boot_id),
         };
-        Ok(file::parse(&content).map(of_this_boot))
+        // On a full disk a file that was replaced twice while it was read may have been overwritten: look once more.
+        let again = |why| content(&self.file).map_or(Err(why), |content| file::parse(&content));
+        Ok(file::parse(&bytes).or_else(again).map(of_this_boot))
     }
 
     fn empty(&self) -> Result<Record, StatusError> {

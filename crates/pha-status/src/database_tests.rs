@@ -23,10 +23,11 @@ fn set_pid(database: &Database, pid: u32) -> Result<Updated, StatusError> {
     database.update(Durability::Volatile, Patience::Operator, |sender: &mut SenderSection| sender.pid = pid)
 }
 
-/// What lies in the directory besides file and lock.
+/// What lies in the directory besides file, lock and reserve.
 fn others(dir: &TempDir) -> Vec<PathBuf> {
     let paths = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-    paths.filter(|path| !path.ends_with(STATUS_FILE) && !path.ends_with(LOCK_FILE)).collect()
+    let usual = [STATUS_FILE, LOCK_FILE, "status.dat.reserve"];
+    paths.filter(|path| !usual.iter().any(|name| path.ends_with(name))).collect()
 }
 
 #[test]

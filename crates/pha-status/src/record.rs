@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use pha_core::report::{Liveness, PeerReport, SuperviseReport, Wishes};
-use pha_core::{BootTime, DropReason, Gateway, Reason, Role, Saying, Status, Word};
+use pha_core::{BootTime, DropReason, Gateway, Reason, Role, Saying, Status, Term, Word};
 use serde::{Deserialize, Serialize};
 
 /// The whole database.
@@ -193,7 +193,8 @@ fn only_the_term(report: &SuperviseReport) -> SuperviseReport {
     SuperviseReport {
         saying: Saying {
             word: Word::Offline { clean: false },
-            term: report.highest_term,
+            // Under no term of this boot: it may be the peer's that was the highest.
+            term: Term::NONE,
             gateway: Gateway::default(),
             fit: false,
             willing: false,

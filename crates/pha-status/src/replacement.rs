@@ -3,6 +3,10 @@
 //! It is written under a name of its own beside the old one and then renamed over it: whoever opens the old name gets
 //! the old file or the new one, whole. What a killed program left behind under such a name is never read and is removed
 //! by the next one.
+//!
+//! On a full disk there is no room for a new file, and a node must not lose its voice for that. So a file of
+//! [`RESERVE`] bytes is kept beside the old one: it is overwritten in place, which needs no room, and changes places
+//! with the old one, which is the reserve then.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,7 +14,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use pha_sys::swap::swap;
+
 use crate::error::StatusError;
+
+/// Bytes kept for a full disk: a record of 256 resources and 15 peers needs a third of it.
+const RESERVE: usize = 64 * 1024;
 
 /// Whether an update has to outlive the machine's sudden end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +30,12 @@ pub enum Durability {
     Volatile,
 }
 
-/// A written file that has not taken its place yet; removed when dropped before.
+/// A written file that has not taken its place yet; removed when dropped before, unless it is the reserve.
 pub(crate) struct Replacement<'a> {
     temporary: PathBuf,
     target: &'a Path,
     durability: Durability,
+    is_reserve: bool,
 }
 
 impl<'a> Replacement<'a> {
@@ -38,15 +48,28 @@ impl<'a> Replacement<'a> {
             Ok(()) | Err(_) => {}
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary).map_err(failed)?;
-        let replacement = Self { temporary: temporary.clone(), target, durability };
+        let replacement = Self { temporary: temporary.clone(), target, durability, is_reserve: false };
         fill(file, content, durability).map_err(failed)?;
         Ok(replacement)
+    }
+
+    /// Writes `content` into the reserve of `target`. Only for whoever holds the lock: there is one reserve for all.
+    pub(crate) fn write_reserve(target: &'a Path, content: &[u8], durability: Durability) -> Result<Self, StatusError> {
+        let temporary = reserve_path(target);
+        let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
+        let file = OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
+        fill(file, content, durability).map_err(failed)?;
+        Ok(Self { temporary, target, durability, is_reserve: true })
     }
 
     /// Takes the old file's place.
     pub(crate) fn take_place(self) -> Result<(), StatusError> {
         let failed = |source| StatusError::Io { path: self.target.to_owned(), doing: "cannot be replaced", source };
-        fs::rename(&self.temporary, self.target).map_err(failed)?;
+        // Without an old file there is nothing to change places with.
+        let swapped = self.is_reserve && swap(&self.temporary, self.target).is_ok();
+        if !swapped {
+            fs::rename(&self.temporary, self.target).map_err(failed)?;
+        }
         match (self.durability, self.target.parent()) {
             (Durability::Lasting, Some(dir)) => File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed),
             (Durability::Lasting | Durability::Volatile, _) => Ok(()),
@@ -57,16 +80,33 @@ impl<'a> Replacement<'a> {
 impl Drop for Replacement<'_> {
     fn drop(&mut self) {
         // After take_place there is nothing under this name any more.
-        let _ = fs::remove_file(&self.temporary);
+        if !self.is_reserve {
+            let _ = fs::remove_file(&self.temporary);
+        }
     }
 }
 
 fn fill(mut file: File, content: &[u8], durability: Durability) -> io::Result<()> {
     file.write_all(content)?;
+    file.set_len(content.len() as u64)?;
     match durability {
         Durability::Lasting => file.sync_all(),
         Durability::Volatile => Ok(()),
     }
+}
+
+/// Makes the reserve of `target` as large as it should be; true if it is.
+pub(crate) fn keep_reserve(target: &Path) -> bool {
+    let path = reserve_path(target);
+    if fs::metadata(&path).is_ok_and(|found| found.len() >= RESERVE as u64) {
+        return true;
+    }
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path);
+    file.and_then(|file| fill(file, &[0; RESERVE], Durability::Volatile)).is_ok()
+}
+
+fn reserve_path(target: &Path) -> PathBuf {
+    target.with_added_extension("reserve")
 }
 
 /// Removes what programs that have ended left beside `target`. What cannot be removed harms nobody.
@@ -140,6 +180,27 @@ mod tests {
         let mut expected = kept.to_vec();
         expected.sort();
         assert_eq!(names(dir.path()), expected);
+    }
+
+    #[test]
+    fn the_reserve_takes_the_old_files_place_and_the_old_file_is_the_reserve() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("status.dat");
+        assert!(Replacement::write_reserve(&target, b"new", Durability::Volatile).is_err(), "there is none yet");
+        assert!(keep_reserve(&target) && keep_reserve(&target));
+        fs::write(&target, "an older file").unwrap();
+        drop(Replacement::write_reserve(&target, b"dropped", Durability::Volatile).unwrap());
+        for content in ["new", "a newer and longer one", "newest"] {
+            let before = fs::read(&target).unwrap();
+            Replacement::write_reserve(&target, content.as_bytes(), Durability::Lasting).unwrap().take_place().unwrap();
+            assert_eq!(fs::read(&target).unwrap(), content.as_bytes());
+            assert_eq!(fs::read(reserve_path(&target)).unwrap(), before);
+        }
+        fs::remove_file(&target).unwrap();
+        Replacement::write_reserve(&target, b"alone", Durability::Volatile).unwrap().take_place().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"alone");
+        assert!(keep_reserve(&target));
+        assert_eq!(fs::metadata(reserve_path(&target)).unwrap().len(), RESERVE as u64);
     }
 
     #[test]

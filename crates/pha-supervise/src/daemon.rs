@@ -93,7 +93,8 @@ impl Supervise {
     /// The first publication. What an earlier supervise of this boot said stays said, with its old tick, until the first
     /// checks have ended: until then it is truer than what this one knows.
     fn begin(&mut self, database: &Database) -> anyhow::Result<()> {
-        if self.section.report.is_none() {
+        let earlier_boot = self.section.tick == BootTime::ZERO;
+        if earlier_boot || self.section.report.is_none() {
             self.section.report = Some(self.supervisor.report());
             self.section.tick = now();
         }
