@@ -13,6 +13,7 @@
 mod acting;
 mod calls;
 mod fitness;
+mod messages;
 mod plan;
 mod publication;
 mod view;
@@ -21,14 +22,15 @@ mod witness;
 use std::time::Duration;
 
 pub use fitness::MAX_ROUNDS;
+pub use messages::{Command, Event, Note, Outside, Restored, Settings};
 pub use plan::KILL_GRACE;
 
 use crate::decide::{Decision, View, decide};
 use crate::gateway::GatewayMonitor;
-use crate::node::{NodeId, Term};
+use crate::node::Term;
 use crate::reason::Reason;
-use crate::report::{Liveness, PeerReport, ResourceState, SuperviseReport, Transition, Wishes};
-use crate::resource::{Call, Outcome, Resource, ResourceSettings};
+use crate::report::{Liveness, PeerReport, ResourceState, SuperviseReport, Transition};
+use crate::resource::Resource;
 use crate::time::BootTime;
 use crate::word::{LeaveCause, Role, Word};
 use fitness::Fitness;
@@ -37,183 +39,6 @@ use witness::Probed;
 
 /// Supervise publishes at least this often; the age of its last publication tells whether it is alive.
 pub const TICK: Duration = Duration::from_secs(1);
-
-/// What the configuration says, as far as decisions care.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Settings {
-    /// This node.
-    pub me: NodeId,
-    /// `HEARTBEAT_INT`.
-    pub heartbeat_interval: Duration,
-    /// `DEADTIME`.
-    pub dead_time: Duration,
-    /// `SUPERVISE_INT`.
-    pub supervise_interval: Duration,
-    /// `PINGTIMEOUT`.
-    pub ping_timeout: Duration,
-    /// Whether there is any `GW`.
-    pub gateway: bool,
-    /// `LEASE`.
-    pub lease: Duration,
-    /// `RESTARTS`.
-    pub restarts: u32,
-    /// `RESTART_WINDOW`.
-    pub restart_window: Duration,
-    /// `UNFIT_TIME`.
-    pub unfit_time: Duration,
-    /// `FAILBACK_AFTER` if `FAILBACK=on`.
-    pub failback: Option<Duration>,
-    /// `WITNESS`.
-    pub witness: bool,
-    /// Hash of the configuration all nodes must share.
-    pub config_hash: u32,
-    /// In the order of the configuration file.
-    pub resources: Vec<ResourceSettings>,
-}
-
-/// What the status database says about others, and what it remembered of this node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Outside {
-    /// The receiver's section.
-    pub peers: Vec<PeerReport>,
-    /// The receiver is stale or missing.
-    pub deaf: bool,
-    /// The operator's section.
-    pub wishes: Wishes,
-    /// Whether a configured quorum is held; `None` if none is configured.
-    pub quorum: Option<bool>,
-}
-
-/// What survives a restart of supervise: never a role.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Restored {
-    /// The term this node last acted under in this boot.
-    pub own_term: Term,
-    /// The highest term ever seen.
-    pub highest_term: Term,
-    /// What happened earlier in this boot.
-    pub history: Vec<Transition>,
-}
-
-impl From<&SuperviseReport> for Restored {
-    fn from(report: &SuperviseReport) -> Self {
-        Self { own_term: report.saying.term, highest_term: report.highest_term, history: report.history.clone() }
-    }
-}
-
-/// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// The status database changed.
-    OutsideChanged(Box<Outside>),
-    /// A call ended.
-    CallFinished {
-        /// Index of the resource.
-        resource: usize,
-        /// Which call.
-        call: Call,
-        /// How.
-        outcome: Outcome,
-        /// Its last line of output, or why it could not run.
-        message: String,
-        /// How long it took.
-        duration: Duration,
-    },
-    /// A gateway answered an echo.
-    GatewayAnswered,
-    /// The carrier of a heartbeat interface was lost or came back: test the gateway now.
-    CarrierChanged,
-    /// The answer to [`Command::StoreTerm`].
-    TermStored(bool),
-    /// The daemon is to end; resources stay as they are.
-    StopRequested,
-    /// Time has come for [`Supervisor::next_deadline`].
-    DeadlinePassed,
-}
-
-/// Something to be done, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Command {
-    /// Publish [`Supervisor::report`] now.
-    Publish,
-    /// Publish it durably, then answer with [`Event::TermStored`]: no resource starts under a term that is not on disk.
-    StoreTerm,
-    /// Run an agent; its end comes back as [`Event::CallFinished`].
-    Run {
-        /// Index of the resource.
-        resource: usize,
-        /// Which call.
-        call: Call,
-        /// Its time limit.
-        limit: Duration,
-        /// For `PHA_REASON`.
-        reason: Reason,
-        /// For `PHA_TERM`.
-        term: Term,
-        /// A leased resource gets or keeps its lease: only an active node renews.
-        lease: bool,
-        /// No other machine can hold the resource: the agent need not look for a duplicate.
-        sole: bool,
-    },
-    /// End a running call; [`Event::CallFinished`] follows.
-    Cancel {
-        /// Index of the resource.
-        resource: usize,
-    },
-    /// Send an ICMP echo to every gateway.
-    Ping,
-    /// Log something.
-    Note(Note),
-    /// All is said and done: end.
-    Exit,
-}
-
-/// What an operator may want to read in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Note {
-    /// The word or the role changed.
-    Transition(Transition),
-    /// The decision's reason changed without a change of word.
-    Reason(Reason),
-    /// A call failed.
-    CallFailed {
-        /// Index of the resource.
-        resource: usize,
-        /// Which call.
-        call: Call,
-        /// How.
-        outcome: Outcome,
-        /// What it said.
-        message: String,
-    },
-    /// A resource was found not up on the active node.
-    ResourceLost {
-        /// Index of the resource.
-        resource: usize,
-    },
-    /// A check outlived its interval.
-    Overrun {
-        /// Index of the resource.
-        resource: usize,
-        /// How long it took.
-        took: Duration,
-    },
-    /// The node became unfit, or fit again.
-    Fitness {
-        /// Fit now.
-        fit: bool,
-    },
-    /// The gateway was lost or came back.
-    Gateway(crate::word::Gateway),
-    /// `offline` is not, or no longer, honoured: nobody takes over.
-    OfflineGivenUp,
-    /// The term could not be stored: nothing is started.
-    TermNotStored,
-    /// Two nodes were active at once for this long.
-    ConflictEnded(Duration),
-    /// This process did not run for this long.
-    WasAway(Duration),
-}
 
 /// A rest after a release: first LEFT is announced, then the heartbeat rests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
