@@ -110,7 +110,10 @@ fn a_check_that_outlives_its_period_is_warned_about_with_the_key_to_change() -> 
     let lab = counting(1, "1.5", 1000)?;
     let node = lab.node(1);
     node.start()?;
-    let warned = || fs::read_to_string(log(node, "supervise")).is_ok_and(|log| log.contains("write SUPERVISE_INT=2000"));
+    let warned = || {
+        fs::read_to_string(log(node, "supervise"))
+            .is_ok_and(|log| log.contains("longer than its interval: make it quicker or write SUPERVISE_INT=2000"))
+    };
     lab.wait(SOON, "the overrun is warned about", warned).map(drop)
 }
 
