@@ -10,13 +10,16 @@ use std::path::Path;
 use crate::config::{Auth, Config, ResourceConfig};
 use crate::home::Home;
 use crate::parse::{assemble, settle};
-use crate::problem::{ConfigErrors, Problem, Wrong};
+use crate::problem::{ConfigErrors, Problem, Wrong, shown};
 use crate::source::{MAX_BYTES, decode};
 
 /// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
 /// Any permission of others, and writing of the group: too much for a secret.
 const EXPOSED: u32 = 0o027;
+
+/// More of a script's first line the kernel does not read.
+const LONGEST_FIRST_LINE: u64 = 256;
 
 impl Config {
     /// Reads `home`'s `etc/config` and looks at what it names: agents must be there, executable and writable by their
@@ -79,6 +82,10 @@ impl Config {
                 Auth::Off => None,
             };
         }
+        if !key.is_file() {
+            let wrong = Wrong::new("this is no regular file", "remove it, and make a key with `pha-cli keygen`");
+            return Some(Problem::new(&key, None, "", wrong));
+        }
         permissions(&key, EXPOSED, "600").err().map(|wrong| Problem::new(&key, None, "", wrong))
     }
 
@@ -103,7 +110,29 @@ fn agent(path: &Path) -> Result<(), Wrong> {
     if found.permissions().mode() & 0o111 == 0 {
         return Err(Wrong::new(format!("{shown} is not executable"), format!("chmod 755 {shown}")));
     }
-    permissions(path, WRITABLE, "755")
+    permissions(path, WRITABLE, "755")?;
+    interpreter(path)
+}
+
+/// What the first line of a script names must be there: the system's own answer would name the script instead. What
+/// cannot be read is not judged.
+fn interpreter(path: &Path) -> Result<(), Wrong> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_FIRST_LINE).read_to_end(&mut start));
+    if read.is_ok_and(|length| length == 0) {
+        return Err(Wrong::new(format!("{} is empty", path.display()), "put the agent there"));
+    }
+    let Some(line) = start.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next()) else {
+        return Ok(());
+    };
+    let line = String::from_utf8_lossy(line);
+    let program = line.trim_start_matches([' ', '\t']).split([' ', '\t']).next().unwrap_or_default();
+    if Path::new(program).is_absolute() && Path::new(program).exists() {
+        return Ok(());
+    }
+    let what =
+        format!("{} is to be run by '{}', which is not there", path.display(), shown(line.trim_matches([' ', '\t'])));
+    Err(Wrong::new(what, "install that program, or correct the first line (does it end with CR LF?)"))
 }
 
 /// None of the permission bits `refused`; `usual` is what `chmod` should set.

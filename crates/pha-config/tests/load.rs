@@ -106,6 +106,34 @@ fn agents_must_be_there_and_executable_and_nobody_elses() {
 }
 
 #[test]
+fn an_agent_that_could_not_be_run_is_told_before_it_matters() {
+    let tree = Tree::new("NODES=a b\nRES_empty=\nRES_crlf=\nRES_lost=\nRES_shell=\nRES_binary=\n");
+    tree.write("res/empty", "", 0o755);
+    tree.write("res/crlf", "#!/bin/sh\r\nexit 0\r\n", 0o755);
+    tree.write("res/lost", "#! /no/such/perl -w\n", 0o755);
+    tree.write("res/shell", "#! /bin/sh -e\n", 0o755);
+    tree.write("res/binary", "\x7fELF", 0o755);
+    let told = tree.told();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], "~/etc/config:2: 'RES_empty=': ~/res/empty is empty: put the agent there");
+    assert!(told[1].contains("~/res/crlf is to be run by '/bin/sh\\r', which is not there"), "{}", told[1]);
+    assert!(
+        told[2].contains("'RES_lost=': ~/res/lost is to be run by '/no/such/perl -w', which is not there"),
+        "{}",
+        told[2]
+    );
+}
+
+#[test]
+fn a_key_that_is_a_folder_is_no_key() {
+    let tree = Tree::new("NODES=a b\n");
+    fs::remove_file(tree.path("etc/authkey")).unwrap();
+    fs::create_dir(tree.path("etc/authkey")).unwrap();
+    let told = "~/etc/authkey: this is no regular file: remove it, and make a key with `pha-cli keygen`";
+    assert_eq!(tree.told(), [told]);
+}
+
+#[test]
 fn every_problem_of_text_and_files_is_told_at_once() {
     let tree = Tree::new("NODES=a\nPORT=x\nRES_none=\n");
     tree.mode("etc/config", 0o664);

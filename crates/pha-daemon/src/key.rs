@@ -13,18 +13,19 @@ use pha_wire::{Codec, Key};
 /// If `AUTH=required` and there is no key, or if the key cannot be read or is none.
 pub fn codec(home: &Home, config: &Config) -> anyhow::Result<Codec> {
     let path = home.authkey();
+    let shown = path.display();
     let key = match (config.auth, fs::read_to_string(&path)) {
         (Auth::Off, _) => None,
-        (Auth::Auto | Auth::Required, Ok(text)) => Some(
-            Key::parse(&text)
-                .with_context(|| format!("{} holds no key; `pha-cli keygen` makes one", path.display()))?,
-        ),
+        (Auth::Auto | Auth::Required, Ok(text)) => {
+            let none = || format!("{shown} holds no key (`pha-cli keygen --force` makes a new one)");
+            Some(Key::parse(&text).with_context(none)?)
+        }
         (Auth::Auto, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
         (Auth::Required, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("AUTH=required, but there is no {}; `pha-cli keygen` makes one", path.display())
+            bail!("AUTH=required, but there is no {shown}; `pha-cli keygen` makes one")
         }
         (Auth::Auto | Auth::Required, Err(error)) => {
-            return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+            return Err(error).with_context(|| format!("{shown} cannot be read"));
         }
     };
     Ok(Codec::new(&config.cluster, key))

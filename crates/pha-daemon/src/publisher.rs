@@ -9,13 +9,14 @@ use pha_status::{Database, Durability, Patience, Record, Section, StatusError};
 #[derive(Debug)]
 pub struct Publisher<S> {
     last: Option<S>,
-    failing: bool,
+    failure: Option<StatusError>,
     without_lock: bool,
+    disk_full: bool,
 }
 
 impl<S: Section + Clone + PartialEq> Default for Publisher<S> {
     fn default() -> Self {
-        Self { last: None, failing: false, without_lock: false }
+        Self { last: None, failure: None, without_lock: false, disk_full: false }
     }
 }
 
@@ -26,11 +27,11 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
         let updated = match database.update::<S>(durability, Patience::Daemon, |slot| *slot = section) {
             Ok(updated) => updated,
             Err(error) => {
-                self.note_failure(&error);
+                self.note_failure(error);
                 return None;
             }
         };
-        if std::mem::take(&mut self.failing) {
+        if self.failure.take().is_some() {
             log::info!("the status database can be written again");
         }
         if let Some(path) = updated.set_aside {
@@ -40,7 +41,16 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
             log::warn!("another program holds the lock of the status database; writing without it");
         }
         self.without_lock = updated.without_lock;
+        self.note_disk(updated.disk_full, database);
         Some(updated.record)
+    }
+
+    /// For a daemon that starts: it must be able to write.
+    ///
+    /// # Errors
+    /// Why the last write failed.
+    pub fn succeeded(&mut self) -> anyhow::Result<()> {
+        self.failure.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Whether `record` holds another word than the last one published.
@@ -51,12 +61,22 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
     /// Whether the last write failed.
     #[must_use]
     pub const fn is_failing(&self) -> bool {
-        self.failing
+        self.failure.is_some()
     }
 
-    fn note_failure(&mut self, error: &StatusError) {
-        if !std::mem::replace(&mut self.failing, true) {
-            log::error!("{error}");
+    fn note_failure(&mut self, error: StatusError) {
+        if self.failure.is_none() {
+            log::error!("{error}; trying again");
+        }
+        self.failure = Some(error);
+    }
+
+    fn note_disk(&mut self, full: bool, database: &Database) {
+        let path = database.path().display();
+        match (std::mem::replace(&mut self.disk_full, full), full) {
+            (false, true) => log::error!("the disk of {path} is full: make room; its reserve is used meanwhile"),
+            (true, false) => log::info!("the disk of {path} has room again"),
+            (true, true) | (false, false) => {}
         }
     }
 }

@@ -3,18 +3,22 @@
 //!
 //! Everything that fails before the body says that it is ready goes to standard error and to the caller's exit code.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use pha_config::{Config, Home, Node};
 use pha_status::Database;
 use pha_sys::daemonize::{self, Ready};
 use pha_sys::logging::{self, Log};
 use pha_sys::pidfile::{PidFile, PidFileError};
+use pha_sys::remedy::remedy;
 use pha_sys::signals::Signals;
 use pha_sys::{clock, exit};
 
+use crate::key;
 use crate::reload::Reloaded;
 use crate::waker::Waker;
 
@@ -83,7 +87,7 @@ pub struct Daemon {
     log: Log,
     signals: Option<Signals>,
     ready: Option<Ready>,
-    _pid_file: PidFile,
+    pid_file: Rc<RefCell<PidFile>>,
 }
 
 /// A start that failed: what to print, and the exit code.
@@ -99,16 +103,8 @@ impl Refusal {
     }
 
     fn io(what: &str, path: &Path, error: &io::Error) -> Self {
-        let kind = error.kind();
-        let (code, remedy) = if kind == io::ErrorKind::PermissionDenied {
-            (exit::NO_PERM, "run it as the owner of the directory, usually root")
-        } else if kind == io::ErrorKind::ReadOnlyFilesystem {
-            (exit::CANT_CREATE, "set VARDIR to a directory that can be written")
-        } else if kind == io::ErrorKind::StorageFull {
-            (exit::CANT_CREATE, "make room on the disk")
-        } else {
-            (exit::CANT_CREATE, "check VARDIR and LOGPATH in etc/config")
-        };
+        let unknown = (exit::CANT_CREATE, "check VARDIR and LOGPATH in etc/config");
+        let (code, remedy) = remedy(error).unwrap_or(unknown);
         Self::new(code, format!("{}: {what}: {error}; {remedy}", path.display()))
     }
 }
@@ -150,18 +146,31 @@ fn conclude(program: Program, daemon: &mut Daemon, result: anyhow::Result<()>) -
         log::info!("ended");
         return exit::OK;
     };
-    log::error!("{error:#}");
-    let denied = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    let code = match denied.map(io::Error::kind).next() {
-        Some(io::ErrorKind::PermissionDenied) => exit::NO_PERM,
-        Some(_) => exit::OS_ERR,
-        None => exit::SOFTWARE,
-    };
+    let (code, message) = verdict(&error);
+    log::error!("{message}");
     if let Some(ready) = daemon.ready.take() {
-        report(program, &Refusal::new(code, format!("{error:#}")));
+        report(program, &Refusal::new(code, message));
         ready.fail(code);
     }
     code
+}
+
+/// The exit code for what ended a daemon, and what to say about it.
+fn verdict(error: &anyhow::Error) -> (i32, String) {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors tell their cause themselves.
+        if !message.ends_with(&cause) {
+            message = if message.is_empty() { cause } else { format!("{message}: {cause}") };
+        }
+    }
+    let Some(cause) = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()) else {
+        return (exit::SOFTWARE, message);
+    };
+    match remedy(cause) {
+        Some((code, remedy)) => (code, format!("{message}; {remedy}")),
+        None => (exit::OS_ERR, message),
+    }
 }
 
 /// What the command line and the configuration say; nothing is created yet.
@@ -173,6 +182,11 @@ fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
         .local_node(options.node.as_deref(), &host)
         .map_err(|problem| Refusal::new(exit::CONFIG, problem.to_string()))?
         .clone();
+    // Only two of the three use it, but no one is to start where another cannot.
+    key::codec(&home, &config).map_err(|error| match verdict(&error) {
+        (exit::SOFTWARE, message) => Refusal::new(exit::CONFIG, message),
+        (code, message) => Refusal::new(code, message),
+    })?;
     Ok((home, config, me))
 }
 
@@ -187,6 +201,7 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
         PidFileError::AlreadyRunning { .. } => Refusal::new(exit::TEMP_FAIL, error.to_string()),
         PidFileError::Io(error) => Refusal::io("cannot be written", &pid_path, &error),
     })?;
+    let pid_file = Rc::new(RefCell::new(pid_file));
     let signals = Signals::new().map_err(|error| Refusal::new(exit::OS_ERR, format!("signals: {error}")))?;
     let log = logging::init(Some(&log_file), config.debug)
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
@@ -195,7 +210,7 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     if program == Program::Supervise {
         config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     }
-    Ok(Daemon { home, config, me, database, var_dir, log, signals: Some(signals), ready: None, _pid_file: pid_file })
+    Ok(Daemon { home, config, me, database, var_dir, log, signals: Some(signals), ready: None, pid_file })
 }
 
 impl Daemon {
@@ -212,7 +227,7 @@ impl Daemon {
     /// If the directory of the status database cannot be watched.
     pub fn waker(&mut self) -> anyhow::Result<Waker> {
         let signals = self.signals.take().ok_or_else(|| anyhow::anyhow!("a daemon has one waker"))?;
-        Waker::new(signals, &self.database)
+        Waker::new(signals, &self.database, Rc::clone(&self.pid_file))
     }
 
     /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a
@@ -239,5 +254,21 @@ impl Daemon {
             log::warn!("reloaded: {} will take effect after a restart of the daemons", reloaded.waiting.join(", "));
         }
         Some(reloaded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_a_daemon_is_told_once_with_its_remedy() {
+        let full = || io::Error::from_raw_os_error(28);
+        let status = pha_status::StatusError::Io { path: "/v/x".into(), doing: "cannot be written", source: full() };
+        let expected = "/v/x: cannot be written: No space left on device (os error 28); make room on the disk";
+        assert_eq!(verdict(&status.into()), (exit::CANT_CREATE, expected.to_owned()));
+        let nested = anyhow::Error::new(full()).context("/v/x").context("not begun");
+        assert!(verdict(&nested).1.starts_with("not begun: /v/x: No space left"));
+        assert_eq!(verdict(&anyhow::anyhow!("a defect")), (exit::SOFTWARE, "a defect".to_owned()));
     }
 }

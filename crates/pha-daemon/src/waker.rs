@@ -1,10 +1,13 @@
 //! What wakes a daemon: a signal, a change of the status database, its own descriptors, its next deadline.
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use pha_core::BootTime;
 use pha_status::Database;
+use pha_sys::pidfile::{PidFile, PidFileError};
 use pha_sys::poll;
 use pha_sys::signals::{Signal, Signals};
 use pha_sys::watch::FileWatch;
@@ -14,6 +17,8 @@ use pha_sys::watch::FileWatch;
 pub struct Waker {
     signals: Signals,
     watch: FileWatch,
+    pid_file: Rc<RefCell<PidFile>>,
+    without_pid_file: bool,
 }
 
 /// Why a daemon woke; several reasons may hold at once, or none if only its deadline passed.
@@ -30,19 +35,20 @@ pub struct Woken {
 }
 
 impl Waker {
-    pub(crate) fn new(signals: Signals, database: &Database) -> anyhow::Result<Self> {
+    pub(crate) fn new(signals: Signals, database: &Database, pid_file: Rc<RefCell<PidFile>>) -> anyhow::Result<Self> {
         let watch = database.watch().with_context(|| format!("{} cannot be watched", database.path().display()))?;
-        Ok(Self { signals, watch })
+        Ok(Self { signals, watch, pid_file, without_pid_file: false })
     }
 
     /// Sleeps until something happens or `deadline` comes; `others` are further descriptors to wake for.
     ///
     /// # Errors
-    /// If the kernel refuses to wait or the directory of the status database is gone.
+    /// If the kernel refuses to wait, or a second daemon of this kind runs because this one's pid file was removed.
     pub fn wait(&mut self, others: &[BorrowedFd<'_>], deadline: BootTime) -> anyhow::Result<Woken> {
         let mut fds = vec![self.signals.as_fd(), self.watch.as_fd()];
         fds.extend_from_slice(others);
         let readable = poll::wait(&fds, Some(deadline.since(crate::now()))).context("cannot wait")?;
+        self.keep_pid_file()?;
         let mut woken = Woken::default();
         if readable[0] {
             for signal in self.signals.take().context("signals cannot be read")? {
@@ -54,8 +60,25 @@ impl Waker {
             }
         }
         // Asked on every wake: a directory that was replaced is found again only by asking.
-        woken.record_changed =
-            self.watch.changed().context("the directory of the status database is gone: create it and start again")?;
+        woken.record_changed = self.watch.changed().context("the status database cannot be watched")?;
         Ok(woken)
+    }
+
+    fn keep_pid_file(&mut self) -> anyhow::Result<()> {
+        match self.pid_file.borrow_mut().restore() {
+            Ok(false) => {}
+            Ok(true) => log::error!("somebody removed the pid file of this program; it is put back"),
+            Err(error @ PidFileError::AlreadyRunning { .. }) => {
+                return Err(error).context("this program ends, because its pid file was removed and another one runs");
+            }
+            Err(PidFileError::Io(error)) if !self.without_pid_file => {
+                log::error!("somebody removed the pid file of this program, and it cannot be put back: {error}");
+                self.without_pid_file = true;
+                return Ok(());
+            }
+            Err(PidFileError::Io(_)) => return Ok(()),
+        }
+        self.without_pid_file = false;
+        Ok(())
     }
 }

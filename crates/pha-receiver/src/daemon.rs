@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pha_core::BootTime;
 use pha_core::report::PeerReport;
+use pha_daemon::peers::Resolver;
 use pha_daemon::{Daemon, Publisher, key, now};
 use pha_status::{Database, Durability, ReceiverSection, Record};
 use pha_wire::Codec;
@@ -28,7 +29,8 @@ pub struct Receiver {
 impl Receiver {
     /// Listens; fails if the port is taken or the key is bad.
     pub fn new(daemon: &Daemon) -> anyhow::Result<Self> {
-        let ears = Ears::open(&daemon.config, &daemon.me)?;
+        let (resolver, known) = Resolver::start(&daemon.config.nodes);
+        let ears = Ears::open(&daemon.config, &daemon.me, &known)?;
         let codec = key::codec(&daemon.home, &daemon.config)?;
         let record = daemon.database.read().unwrap_or_else(|error| {
             log::error!("{error}");
@@ -37,7 +39,7 @@ impl Receiver {
         let now = now();
         Ok(Self {
             ears,
-            peers: Peers::new(&daemon.config, &daemon.me, &record.receiver.peers, now),
+            peers: Peers::new(&daemon.config, &daemon.me, &record.receiver.peers, (resolver, &known), now),
             codec,
             publisher: Publisher::default(),
             published: Vec::new(),
@@ -50,7 +52,7 @@ impl Receiver {
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
         self.publish(&daemon.database, std::process::id(), now());
-        anyhow::ensure!(!self.publisher.is_failing(), "the status database cannot be written");
+        self.publisher.succeeded()?;
         daemon.is_ready();
         let mut more = false;
         loop {

@@ -3,12 +3,12 @@
 //! An address need not exist yet when it is bound. A node whose own name means loopback, as some installers write it into
 //! the hosts file, listens everywhere, since its peers cannot mean that address.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use anyhow::Context as _;
 use pha_config::{Config, Node};
-use pha_daemon::peers;
+use pha_daemon::peers::{Addresses, is_unreachable_loopback};
 use pha_sys::udp::UdpSocket;
 
 /// Datagrams read in one go, so that a flood cannot keep the loop from its deadlines.
@@ -25,19 +25,10 @@ impl Ears {
     ///
     /// # Errors
     /// If the port is taken.
-    pub fn open(config: &Config, me: &Node) -> anyhow::Result<Self> {
-        let addresses = own_addresses(config, me);
-        let sockets = addresses
-            .into_iter()
-            .map(|address| {
-                let at = SocketAddr::new(address, config.port);
-                log::info!("heartbeats are heard at {at}");
-                UdpSocket::bind(at).with_context(|| {
-                    format!("{at} cannot be heard: is another pha running on this host, or is the port (PORT) taken?")
-                })
-            })
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self { sockets })
+    pub fn open(config: &Config, me: &Node, known: &Addresses) -> anyhow::Result<Self> {
+        let addresses = own_addresses(config, me, known);
+        let sockets = addresses.into_iter().map(|address| listen(SocketAddr::new(address, config.port)));
+        Ok(Self { sockets: sockets.collect::<anyhow::Result<_>>()? })
     }
 
     /// What to poll.
@@ -69,19 +60,30 @@ impl Ears {
     }
 }
 
-fn own_addresses(config: &Config, me: &Node) -> Vec<IpAddr> {
+fn listen(at: SocketAddr) -> anyhow::Result<UdpSocket> {
+    let socket = UdpSocket::bind(at).map_err(|error| {
+        let taken = error.kind() == io::ErrorKind::AddrInUse;
+        let remedy = if taken { ": is another pha running on this host, or is the port (PORT) taken?" } else { "" };
+        anyhow::Error::new(error).context(format!("{at} cannot be heard{remedy}"))
+    })?;
+    log::info!("heartbeats are heard at {at}");
+    Ok(socket)
+}
+
+fn own_addresses(config: &Config, me: &Node, known: &Addresses) -> Vec<IpAddr> {
     let everywhere = || vec![IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
-    let own = match peers::addresses(me) {
-        Ok(own) => own,
-        Err(error) => {
-            log::warn!("{error}; listening at every address");
-            return everywhere();
-        }
+    let Some(own) = known.get(&me.id) else {
+        log::warn!("the addresses of {} are not known; listening at every address", me.name);
+        return everywhere();
     };
-    let others = config.nodes.iter().filter(|node| node.id != me.id);
-    if others.filter_map(|node| peers::addresses(node).ok()).any(|peer| peers::is_unreachable_loopback(&own, &peer)) {
+    let mut others = config.nodes.iter().filter(|node| node.id != me.id);
+    let is_elsewhere = |node: &Node| match known.get(&node.id) {
+        Some(peer) => is_unreachable_loopback(own, peer),
+        None => own.iter().any(IpAddr::is_loopback),
+    };
+    if others.any(is_elsewhere) {
         log::warn!("{} is a loopback address here; listening at every address (set ADDR_{})", own[0], me.name);
         return everywhere();
     }
-    own
+    own.clone()
 }

@@ -2,21 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use pha_config::{Config, Node};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{Liveness, PeerReport};
 use pha_core::{BootTime, DropReason, Heartbeat};
-use pha_daemon::peers;
+use pha_daemon::peers::{Addresses, Resolver};
 use pha_wire::{Accept, Codec, ReplayGuard};
-
-/// Names that do not resolve are tried again this often.
-const RESOLVE_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Peer {
     node: Node,
+    /// Empty until they are known: then the peer cannot be heard, and its silence says nothing.
     addresses: Vec<IpAddr>,
     detector: PeerDetector,
     guard: ReplayGuard,
@@ -30,13 +27,19 @@ pub struct Peers {
     config_hash: u32,
     drops: BTreeMap<DropReason, u64>,
     late: u64,
-    resolve_at: BootTime,
+    resolver: Resolver,
 }
 
 impl Peers {
     /// Every node but `me`; `before` is what the last receiver of this boot published, so that what was recorded then
-    /// cannot be replayed now.
-    pub fn new(config: &Config, me: &Node, before: &[PeerReport], now: BootTime) -> Self {
+    /// cannot be replayed now. `names` has the addresses that are known, and gets the others.
+    pub fn new(
+        config: &Config,
+        me: &Node,
+        before: &[PeerReport],
+        names: (Resolver, &Addresses),
+        now: BootTime,
+    ) -> Self {
         let settings = DetectorSettings {
             interval: config.heartbeat_interval,
             dead_time: config.dead_time,
@@ -55,8 +58,9 @@ impl Peers {
                     .map_or_else(ReplayGuard::default, |report| ReplayGuard::resumed(report.serial)),
             })
             .collect();
-        let mut this = Self { peers, settings, config_hash, drops: BTreeMap::new(), late: 0, resolve_at: now };
-        this.resolve(now);
+        let (resolver, known) = names;
+        let mut this = Self { peers, settings, config_hash, drops: BTreeMap::new(), late: 0, resolver };
+        this.found(known, now);
         this
     }
 
@@ -85,7 +89,7 @@ impl Peers {
 
     /// The loop woke at `now`, before it read its sockets: if that is too late, the peers are not to blame.
     pub fn woke(&mut self, now: BootTime) {
-        let Some(due) = self.detector_deadline() else { return };
+        let Some(due) = self.next_deadline() else { return };
         let lateness = now.since(due);
         if lateness > self.settings.tolerated_lateness() {
             self.late += 1;
@@ -96,7 +100,9 @@ impl Peers {
 
     /// Time passed, and the sockets have been read.
     pub fn deadline_passed(&mut self, codec: &Codec, now: BootTime) {
-        for peer in &mut self.peers {
+        let found = self.resolver.answers();
+        self.found(&found, now);
+        for peer in self.peers.iter_mut().filter(|peer| !peer.addresses.is_empty()) {
             let before = peer.detector.report().liveness;
             peer.detector.deadline_passed(now);
             let died = before != Liveness::Dead && peer.detector.report().liveness == Liveness::Dead;
@@ -105,15 +111,12 @@ impl Peers {
                 peer.guard.forget();
             }
         }
-        if self.peers.iter().any(|peer| peer.addresses.is_empty()) && now >= self.resolve_at {
-            self.resolve(now);
-        }
     }
 
     /// When there is next something to do.
     pub fn next_deadline(&self) -> Option<BootTime> {
-        let unresolved = self.peers.iter().any(|peer| peer.addresses.is_empty());
-        self.detector_deadline().into_iter().chain(unresolved.then_some(self.resolve_at)).min()
+        let heard = self.peers.iter().filter(|peer| !peer.addresses.is_empty());
+        heard.filter_map(|peer| peer.detector.next_deadline()).min()
     }
 
     /// For the status database.
@@ -131,22 +134,13 @@ impl Peers {
         self.late
     }
 
-    fn detector_deadline(&self) -> Option<BootTime> {
-        self.peers.iter().filter_map(|peer| peer.detector.next_deadline()).min()
-    }
-
-    fn resolve(&mut self, now: BootTime) {
-        self.resolve_at = now + RESOLVE_AGAIN;
-        for peer in self.peers.iter_mut().filter(|peer| peer.addresses.is_empty()) {
-            match peers::addresses(&peer.node) {
-                Ok(addresses) => {
-                    let names = addresses.iter().map(ToString::to_string).collect();
-                    let (id, hash) = (peer.node.id, self.config_hash);
-                    peer.detector = PeerDetector::new(id, names, hash, self.settings, now);
-                    peer.addresses = addresses;
-                }
-                Err(error) => log::warn!("{}: {error}; trying again", peer.node.name),
-            }
+    /// Addresses became known: from now on these peers can be heard.
+    fn found(&mut self, addresses: &Addresses, now: BootTime) {
+        for peer in &mut self.peers {
+            let Some(addresses) = addresses.get(&peer.node.id) else { continue };
+            let names = addresses.iter().map(ToString::to_string).collect();
+            peer.detector = PeerDetector::new(peer.node.id, names, self.config_hash, self.settings, now);
+            peer.addresses.clone_from(addresses);
         }
     }
 }

@@ -56,7 +56,7 @@ impl Sender {
         sender.section.incarnation = incarnation;
         sender.section.running = sender.beat.is_running();
         sender.publish(&daemon.database, Durability::Lasting, now);
-        anyhow::ensure!(!sender.publisher.is_failing(), "the status database cannot be written");
+        sender.publisher.succeeded()?;
         Ok(sender)
     }
 

@@ -1,7 +1,7 @@
 //! The heartbeat paths: from which own address to which of the peers'.
 //!
 //! The n-th address of this node speaks to the n-th address of each peer. Where families or numbers do not match, the
-//! kernel chooses the source. Names that do not resolve are tried again.
+//! kernel chooses the source. Names that do not resolve yet get their paths when they do.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use pha_config::{Config, Node};
 use pha_core::{BootTime, NodeId};
-use pha_daemon::peers;
+use pha_daemon::peers::{Addresses, Resolver};
 use pha_status::SendError;
 use pha_sys::udp::UdpSocket;
 
-/// Names that do not resolve are tried again this often.
-const RESOLVE_AGAIN: Duration = Duration::from_secs(10);
+/// A path that could not be opened is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// One path to a peer.
 #[derive(Debug)]
@@ -31,37 +31,35 @@ struct Route {
 #[derive(Debug)]
 pub struct Routes {
     me: Node,
-    unresolved: Vec<Node>,
     port: u16,
-    own: Vec<IpAddr>,
+    resolver: Resolver,
+    known: Addresses,
     sockets: Vec<(IpAddr, UdpSocket)>,
     routes: Vec<Route>,
-    resolve_at: BootTime,
+    again_at: Option<BootTime>,
 }
 
 impl Routes {
-    /// Resolves what can be resolved now.
+    /// Paths to those whose addresses are known soon.
     pub fn new(config: &Config, me: &Node, now: BootTime) -> Self {
-        let unresolved = config.nodes.iter().filter(|node| node.id != me.id).cloned().collect();
-        let own = peers::addresses(me).unwrap_or_else(|error| {
-            log::warn!("{error}; the kernel chooses the source of heartbeats");
-            Vec::new()
-        });
+        let (resolver, known) = Resolver::start(&config.nodes);
         let (sockets, routes) = (Vec::new(), Vec::new());
-        let mut this = Self { me: me.clone(), unresolved, port: config.port, own, sockets, routes, resolve_at: now };
-        this.resolve(now);
+        let mut this = Self { me: me.clone(), port: config.port, resolver, known, sockets, routes, again_at: None };
+        this.open(now);
         this
     }
 
-    /// When names are tried again.
-    pub fn next_deadline(&self) -> Option<BootTime> {
-        (!self.unresolved.is_empty()).then_some(self.resolve_at)
+    /// When paths are tried again.
+    pub const fn next_deadline(&self) -> Option<BootTime> {
+        self.again_at
     }
 
-    /// Tries again the names that did not resolve.
+    /// Opens the paths to those whose names resolved meanwhile, and tries again those that could not be opened.
     pub fn deadline_passed(&mut self, now: BootTime) {
-        if self.next_deadline().is_some_and(|at| now >= at) {
-            self.resolve(now);
+        let found = self.resolver.answers();
+        if !found.is_empty() || self.again_at.is_some_and(|at| now >= at) {
+            self.known.extend(found);
+            self.open(now);
         }
     }
 
@@ -93,15 +91,22 @@ impl Routes {
             .collect()
     }
 
-    fn resolve(&mut self, now: BootTime) {
-        self.resolve_at = now + RESOLVE_AGAIN;
-        for node in std::mem::take(&mut self.unresolved) {
-            let added = peers::addresses(&node)
-                .and_then(|found| found.iter().enumerate().try_for_each(|(i, to)| self.add(node.id, i, *to)));
-            if let Err(error) = added {
-                log::warn!("{}: {error}; trying again", node.name);
-                self.routes.retain(|route| route.peer != node.id);
-                self.unresolved.push(node);
+    /// All paths anew: the own addresses decide where each begins.
+    fn open(&mut self, now: BootTime) {
+        self.again_at = None;
+        self.sockets.clear();
+        self.routes.clear();
+        if !self.known.contains_key(&self.me.id) {
+            log::warn!("the addresses of {} are not known; the kernel chooses the source of heartbeats", self.me.name);
+        }
+        let mut peers = self.known.clone();
+        peers.remove(&self.me.id);
+        for (peer, addresses) in peers {
+            for (index, to) in addresses.into_iter().enumerate() {
+                if let Err(error) = self.add(peer, index, to) {
+                    log::warn!("no heartbeats to {to}: {error}; trying again");
+                    self.again_at = Some(now + AGAIN);
+                }
             }
         }
     }
@@ -126,8 +131,9 @@ impl Routes {
         let fits = |own: &&IpAddr| own.is_ipv4() == to.is_ipv4() && own.is_loopback() == to.is_loopback();
         let unspecified =
             if to.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
-        let same = self.own.get(index).filter(fits);
-        same.or_else(|| self.own.iter().find(fits)).copied().unwrap_or(unspecified)
+        let own = self.known.get(&self.me.id).map_or(&[][..], Vec::as_slice);
+        let same = own.get(index).filter(fits);
+        same.or_else(|| own.iter().find(fits)).copied().unwrap_or(unspecified)
     }
 
     fn me_and(&self, peer: NodeId) -> String {

@@ -367,6 +367,20 @@ fn stop_leaves_the_resources_and_the_peer_does_not_start_a_second_copy() {
 }
 
 #[test]
+fn stop_in_the_middle_of_a_start_that_brought_nothing_up_lets_the_peer_take_over() {
+    // P62, P65
+    let mut c = Cluster::new();
+    c.nodes[0].agents.start_hangs[0] = true;
+    c.start(0);
+    c.start(1);
+    c.until(3000, "lb1 starts", |c| c.nodes[0].status() == Some(Status::Progress));
+    c.event(0, Event::StopRequested);
+    c.until(1000, "supervise ends", |c| c.nodes[0].exited);
+    assert_eq!(c.nodes[0].report.as_ref().unwrap().0.saying.word, Word::Left { cause: LeaveCause::Stopped });
+    c.until(1000, "lb2 serves", |c| c.active() == [1]);
+}
+
+#[test]
 fn maintenance_changes_nothing() {
     let mut c = Cluster::running();
     c.wish(1, |wishes| wishes.maintenance = true);

@@ -57,7 +57,7 @@ pub struct Updated {
     pub set_aside: Option<PathBuf>,
     /// Another program holds the lock for too long; worth a warning.
     pub without_lock: bool,
-    /// The disk is full: the file's reserve was used. Worth an error.
+    /// The disk is full: the file's reserve was used, or is not whole again yet. Worth an error.
     pub disk_full: bool,
 }
 
@@ -137,16 +137,19 @@ impl Database {
         };
         let set_aside = bad.then(|| set_aside(&self.file)).transpose()?;
         replacement.take_place()?;
-        if lock.is_some() && patience == Patience::Daemon {
-            self.reserve(disk_full);
-        }
-        Ok(Updated { record, set_aside, without_lock: lock.is_none(), disk_full })
+        let reserve_lacks_room = lock.is_some() && patience == Patience::Daemon && self.reserve_lacks_room(disk_full);
+        Ok(Updated { record, set_aside, without_lock: lock.is_none(), disk_full: disk_full || reserve_lacks_room })
     }
 
-    /// Looks after the reserve once, and again after the disk was full.
-    fn reserve(&self, disk_full: bool) {
-        let reserved = !disk_full && (self.reserved.load(Ordering::Relaxed) || keep_reserve(&self.file));
-        self.reserved.store(reserved, Ordering::Relaxed);
+    /// Looks after the reserve once, and again after it was used. That it cannot be made for another reason than a full
+    /// disk harms nobody before the disk is full.
+    fn reserve_lacks_room(&self, was_used: bool) -> bool {
+        if self.reserved.load(Ordering::Relaxed) && !was_used {
+            return false;
+        }
+        let kept = keep_reserve(&self.file);
+        self.reserved.store(kept.is_ok(), Ordering::Relaxed);
+        kept.is_err_and(|error| error.is_disk_full())
     }
 
     /// A descriptor that becomes readable when the file is replaced.

@@ -95,14 +95,18 @@ fn fill(mut file: File, content: &[u8], durability: Durability) -> io::Result<()
     }
 }
 
-/// Makes the reserve of `target` as large as it should be; true if it is.
-pub(crate) fn keep_reserve(target: &Path) -> bool {
+/// Makes the reserve of `target` as large as it should be. Only for whoever holds the lock.
+pub(crate) fn keep_reserve(target: &Path) -> Result<(), StatusError> {
     let path = reserve_path(target);
     if fs::metadata(&path).is_ok_and(|found| found.len() >= RESERVE as u64) {
-        return true;
+        return Ok(());
     }
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path);
-    file.and_then(|file| fill(file, &[0; RESERVE], Durability::Volatile)).is_ok()
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&path);
+    file.and_then(|file| fill(file, &[0; RESERVE], Durability::Volatile)).map_err(|source| StatusError::Io {
+        path,
+        doing: "cannot be written",
+        source,
+    })
 }
 
 fn reserve_path(target: &Path) -> PathBuf {
@@ -187,7 +191,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("status.dat");
         assert!(Replacement::write_reserve(&target, b"new", Durability::Volatile).is_err(), "there is none yet");
-        assert!(keep_reserve(&target) && keep_reserve(&target));
+        keep_reserve(&target).unwrap();
+        keep_reserve(&target).unwrap();
         fs::write(&target, "an older file").unwrap();
         drop(Replacement::write_reserve(&target, b"dropped", Durability::Volatile).unwrap());
         for content in ["new", "a newer and longer one", "newest"] {
@@ -199,7 +204,7 @@ mod tests {
         fs::remove_file(&target).unwrap();
         Replacement::write_reserve(&target, b"alone", Durability::Volatile).unwrap().take_place().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"alone");
-        assert!(keep_reserve(&target));
+        keep_reserve(&target).unwrap();
         assert_eq!(fs::metadata(reserve_path(&target)).unwrap().len(), RESERVE as u64);
     }
 

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use pha_config::Config;
+use pha_config::{Config, Node};
 use pha_core::BootTime;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
-use pha_daemon::{Daemon, Program, Publisher, Woken, now, peers};
-use pha_status::{Database, Durability, ReceiverSection, Record, SuperviseSection};
+use pha_daemon::peers::Resolver;
+use pha_daemon::{Daemon, Program, Publisher, Woken, now};
+use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
 use pha_sys::icmp::Pinger;
 use pha_sys::{interfaces, lock};
 
@@ -59,7 +60,7 @@ impl Supervise {
             gateways: config.gateways.clone(),
             echo: 0,
             lease: config.lease,
-            own: peers::addresses(&daemon.me).unwrap_or_default(),
+            own: own_addresses(&daemon.me),
             carrier: true,
             record,
             publisher: Publisher::default(),
@@ -98,8 +99,10 @@ impl Supervise {
             self.section.report = Some(self.supervisor.report());
             self.section.tick = now();
         }
-        let published = self.publisher.publish(database, self.section.clone(), Durability::Volatile);
-        self.record = published.context("the status database cannot be written")?;
+        if let Some(record) = self.publisher.publish(database, self.section.clone(), Durability::Volatile) {
+            self.record = record;
+        }
+        self.publisher.succeeded()?;
         self.outside = self.look_outside(now());
         self.feed(database, Event::OutsideChanged(Box::new(self.outside.clone())));
         Ok(())
@@ -215,13 +218,34 @@ impl Supervise {
 
     fn read(&mut self, database: &Database) {
         match database.read() {
-            Ok(record) => self.record = record,
+            Ok(record) => {
+                let before = std::mem::replace(&mut self.record, record);
+                self.keep_wishes(database, before.operator);
+            }
             Err(error) => log::error!("{error}; what was known stays known"),
         }
         if self.publisher.was_overwritten(&mut self.record)
             && let Some(record) = self.publisher.publish(database, self.section.clone(), Durability::Volatile)
         {
             self.record = record;
+        }
+    }
+
+    /// A database that was lost while we ran must not end a maintenance: the wishes are put back as they were known.
+    fn keep_wishes(&mut self, database: &Database, known: OperatorSection) {
+        let nothing = OperatorSection::default();
+        if self.record.operator != nothing || known == nothing {
+            return;
+        }
+        log::warn!("the status database has lost the operator's wishes; they are put back");
+        let put_back = |section: &mut OperatorSection| {
+            if *section == nothing {
+                *section = known;
+            }
+        };
+        match database.update(Durability::Lasting, Patience::Daemon, put_back) {
+            Ok(updated) => self.record = updated.record,
+            Err(error) => log::error!("{error}"),
         }
     }
 
@@ -272,6 +296,12 @@ impl Supervise {
         daemon.config = config;
         log::info!("reloaded: {}", reloaded.changed.join(", "));
     }
+}
+
+/// Those that are known soon; the loop must not wait for a resolver.
+fn own_addresses(me: &Node) -> Vec<IpAddr> {
+    let (_, mut known) = Resolver::start(std::slice::from_ref(me));
+    known.remove(&me.id).unwrap_or_default()
 }
 
 fn pinger(config: &Config) -> anyhow::Result<Option<Pinger>> {

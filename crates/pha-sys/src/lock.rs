@@ -65,6 +65,12 @@ impl LockFile {
         }
     }
 
+    /// Whether `path` still names the locked file, and not nothing or a newer one that somebody put there.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        is_still_at(&self.file, path)
+    }
+
     /// Replaces the content of the file. Not atomic: a reader may see it empty or in part.
     ///
     /// # Errors

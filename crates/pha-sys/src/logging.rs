@@ -44,12 +44,16 @@ pub fn init(file: Option<&Path>, debug: bool) -> io::Result<Log> {
 }
 
 impl Log {
-    /// Opens the file anew by its name, after somebody has moved it away (`SIGHUP`). Nothing for standard error.
+    /// Opens the file anew by its name, after somebody has moved or removed it (`SIGHUP`), its directory included.
+    /// Nothing for standard error.
     ///
     /// # Errors
     /// If it cannot be opened; logging goes on into the old file then.
     pub fn reopen(&self) -> io::Result<()> {
         if let Some(path) = &self.path {
+            if let Some(dir) = path.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
             let file = open(path)?;
             self.sink.outlet().file = Some(file);
         }

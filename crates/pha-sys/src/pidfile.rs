@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ const READS: usize = 20;
 #[derive(Debug)]
 pub struct PidFile {
     lock: LockFile,
+    path: PathBuf,
 }
 
 /// Why [`PidFile::take`] failed. The other daemon and its file are untouched.
@@ -51,7 +52,23 @@ impl PidFile {
             return Err(PidFileError::AlreadyRunning { pid: running(path).unwrap_or(0) });
         };
         lock.write(format!("{}\n", std::process::id()).as_bytes())?;
-        Ok(PidFile { lock })
+        Ok(PidFile { lock, path: path.to_owned() })
+    }
+
+    /// Puts the file back if somebody removed it, with its directory: without it a second daemon could start beside this
+    /// one, and nobody would find this one to stop it. True if it was gone.
+    ///
+    /// # Errors
+    /// [`PidFileError::AlreadyRunning`] if a second daemon has started already; else the file is as it was.
+    pub fn restore(&mut self) -> Result<bool, PidFileError> {
+        if self.lock.is_at(&self.path) {
+            return Ok(false);
+        }
+        if let Some(dir) = self.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        *self = Self::take(&self.path)?;
+        Ok(true)
     }
 }
 
@@ -94,6 +111,23 @@ fn is_alive(pid: u32) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+
+    #[test]
+    fn a_removed_pid_file_is_put_back_unless_another_daemon_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/sender.pid");
+        fs::create_dir(dir.path().join("run")).unwrap();
+        let mut taken = PidFile::take(&path).unwrap();
+        assert!(!taken.restore().unwrap());
+        fs::remove_dir_all(dir.path().join("run")).unwrap();
+        assert!(taken.restore().unwrap());
+        assert_eq!(running(&path), Some(std::process::id()));
+        fs::remove_file(&path).unwrap();
+        let other = PidFile::take(&path).unwrap();
+        assert!(matches!(taken.restore(), Err(PidFileError::AlreadyRunning { .. })));
+        drop(other);
+        assert!(taken.restore().unwrap());
+    }
 
     // P49, P51, P64: the process ids that the CLI shows come from here.
     #[test]

@@ -8,7 +8,7 @@ use crate::decide::{Action, Decision, Doing, OfflineRequest, PeerState, View};
 use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::ResourceState;
-use crate::resource::{Call, Outcome};
+use crate::resource::{Call, Outcome, Resource};
 use crate::word::{Direction, LeaveCause, Role, Word};
 
 impl Supervisor {
@@ -292,7 +292,8 @@ impl Supervisor {
         }
     }
 
-    /// The daemon is to end: calls under way end first, leased resources are made to stay, then the last word is said.
+    /// The daemon is to end: calls under way end first, what they left unknown is looked at, leased resources are made to
+    /// stay, then the last word is said.
     pub(super) fn end(&mut self) {
         if self.doing() == Doing::Starting {
             self.plan = None;
@@ -301,24 +302,30 @@ impl Supervisor {
         if self.plan.is_some() {
             return;
         }
-        let running: Vec<usize> =
-            (0..self.resources.len()).filter(|index| self.resources[*index].running.is_some()).collect();
-        match self.ending {
-            Ending::Asked if running.is_empty() => {
-                self.ending = Ending::Keeping;
-                let leased =
-                    |i: &usize| self.resources[*i].settings.leased && self.resources[*i].state == ResourceState::Up;
-                let stay: Vec<usize> = (0..self.resources.len()).filter(leased).collect();
-                stay.iter().for_each(|index| self.run(*index, Call::Keep));
-                if stay.is_empty() {
-                    self.say_farewell();
-                }
-            }
-            Ending::Asked => {
+        let which = |test: fn(&Resource) -> bool| -> Vec<usize> {
+            (0..self.resources.len()).filter(|index| test(&self.resources[*index])).collect()
+        };
+        let running = which(|resource| resource.running.is_some());
+        if !running.is_empty() {
+            if self.ending == Ending::Asked {
                 self.commands.extend(running.into_iter().map(|resource| Command::Cancel { resource }));
             }
-            Ending::Keeping if running.is_empty() => self.say_farewell(),
-            Ending::Keeping | Ending::Gone | Ending::No => {}
+            return;
+        }
+        let (next, calls, call) = match self.ending {
+            Ending::Asked => (Ending::Looking, which(|resource| resource.state == ResourceState::Unknown), Call::Check),
+            Ending::Looking => {
+                let stays = |resource: &Resource| resource.settings.leased && resource.state == ResourceState::Up;
+                (Ending::Keeping, which(stays), Call::Keep)
+            }
+            Ending::Keeping => return self.say_farewell(),
+            Ending::Gone | Ending::No => return,
+        };
+        self.ending = next;
+        let nothing_to_do = calls.is_empty();
+        calls.into_iter().for_each(|index| self.run(index, call));
+        if nothing_to_do {
+            self.end();
         }
     }
 

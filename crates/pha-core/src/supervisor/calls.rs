@@ -17,9 +17,13 @@ const ANNOUNCE_AGAIN: [Duration; 4] =
 /// And from then on this often.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// This far into a second of the kernel's clock it is quiet.
+const QUIET: Duration = Duration::from_millis(450);
+const SECOND: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     pub(super) fn run(&mut self, index: usize, call: Call) {
-        let next_check = self.now + self.check_interval(index);
+        let next_check = self.next_check(index);
         let resource = &mut self.resources[index];
         debug_assert!(resource.running.is_none(), "one call of a resource at a time");
         resource.running = Some(call);
@@ -48,6 +52,11 @@ impl Supervisor {
     /// The wire was asked and stayed silent, or the holder said that it let go.
     fn nobody_else_can_hold(&self) -> bool {
         matches!(self.cause, Reason::PeerDead | Reason::PeerLeft) && self.own_term > Term::NONE
+    }
+
+    fn next_check(&self, index: usize) -> BootTime {
+        let latest = self.now + self.check_interval(index);
+        if self.resources[index].settings.leased { quiet_moment(latest, self.now) } else { latest }
     }
 
     fn check_interval(&self, index: usize) -> Duration {
@@ -140,7 +149,7 @@ impl Supervisor {
         }
         match self.resources[index].running {
             None => self.run(index, Call::Check),
-            Some(Call::Check) => self.resources[index].next_check = self.now + self.check_interval(index),
+            Some(Call::Check) => self.resources[index].next_check = self.next_check(index),
             Some(Call::Start | Call::Stop | Call::Probe | Call::Announce | Call::Keep) => {}
         }
     }
@@ -205,5 +214,31 @@ impl Supervisor {
                 self.run(index, Call::Announce);
             }
         }
+    }
+}
+
+/// The last quiet moment up to `latest`, if one lies after `now`.
+///
+/// The kernel removes an address up to a quarter of a second late if its lifetime ends shortly before one of the kernel's
+/// own seconds (`round_jiffies_up` in `check_lifetime`, net/ipv4/devinet.c). Those begin near the whole seconds since boot;
+/// a lease renewed far from them ends on time.
+fn quiet_moment(latest: BootTime, now: BootTime) -> BootTime {
+    let into_second = Duration::from_nanos(latest.as_nanos() % 1_000_000_000);
+    let since_quiet = if into_second >= QUIET { into_second - QUIET } else { into_second + SECOND - QUIET };
+    let quiet = latest - since_quiet;
+    if quiet > now { quiet } else { latest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_are_renewed_far_from_the_kernels_whole_seconds_and_never_later_than_due() {
+        let at = |ms| BootTime::ZERO + Duration::from_millis(ms);
+        assert_eq!(quiet_moment(at(5000), at(4000)), at(4450));
+        assert_eq!(quiet_moment(at(5450), at(4450)), at(5450));
+        assert_eq!(quiet_moment(at(5333), at(4000)), at(4450));
+        assert_eq!(quiet_moment(at(5400), at(4700)), at(5400), "no quiet moment in between");
     }
 }

@@ -54,6 +54,8 @@ enum Ending {
     No,
     /// Waiting for calls to end.
     Asked,
+    /// Whatever was interrupted is being looked at once more.
+    Looking,
     /// Leased resources are being made to stay.
     Keeping,
     /// The last word is said.
@@ -221,7 +223,7 @@ impl Supervisor {
         match self.ending {
             Ending::No if self.settled => self.decide_and_act(),
             Ending::No => {}
-            Ending::Asked | Ending::Keeping | Ending::Gone => self.end(),
+            Ending::Asked | Ending::Looking | Ending::Keeping | Ending::Gone => self.end(),
         }
         self.drive_plan();
         self.schedule_calls();
