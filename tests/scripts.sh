@@ -187,6 +187,18 @@ head_with Active ONLINE $daemons "$(($(now) + 60000))"
 shows NOTRUNNING NOTRUNNING 0 "a tick from before the last boot"
 head_with Active ONLINE $$ "$(now)"
 shows NOTRUNNING NOTRUNNING 0 "a process id that another program has"
+# Its parent is a program that never asks.
+# shellcheck disable=SC2016
+sh -c '"$0" 0 & echo $! >"$1"; exec sleep 60' "$work/pha-supervise" "$work/ended" &
+parent=$!
+tries=0
+until grep -qs '^State:.Z' "/proc/$(cat "$work/ended" 2>/dev/null)/status" || [ $tries -gt 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
+head_with Active ONLINE "$(cat "$work/ended")" "$(now)"
+shows NOTRUNNING NOTRUNNING 0 "a supervise that has died and was not reaped"
+kill $parent
 head_with NOTRUNNING '' 0 0
 shows NOTRUNNING NOTRUNNING 0 "a stopped node"
 for wrong in 'x' '1;2' '-1' '99999999999'; do

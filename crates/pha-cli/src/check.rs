@@ -1,16 +1,17 @@
-//! `check`: everything that is wrong or doubtful about the configuration, before it matters.
+//! `check`: everything that is wrong or doubtful about the configuration, before it matters; and `config`, which shows
+//! the one in effect, in the file's own words, defaults included.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use pha_config::{Config, Node};
 use pha_sys::{exit, resolve};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::screen::print;
+use crate::screen::{print, print_json};
 use crate::session::Session;
-use crate::times::period;
+use crate::times::{milliseconds, period};
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,18 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     let file = config.file.display().to_string();
     names(&mut findings, &file, &config.nodes, &session.node, resolve::addresses);
     finish(session, &findings, Some(config))
+}
+
+/// `config`, `show conf`: the lines of a configuration that means the same, or one object.
+pub(crate) fn show(session: &Session) -> Result<(), Failure> {
+    let config = session.config()?;
+    let pairs = config.effective();
+    if session.json {
+        let object: Map<_, _> = pairs.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
+        return print_json(&Value::from(object));
+    }
+    let lines: String = pairs.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    print(&format!("# {}, with defaults\n{lines}", config.file.display()))
 }
 
 /// Every node must have an address, and this node one that its peers can mean.
@@ -78,10 +91,12 @@ fn names(
 /// Prints everything, problems first. They stand without a prefix, so that an editor can jump to FILE:LINE.
 fn finish(session: &Session, findings: &Findings, config: Option<&Config>) -> Result<(), Failure> {
     if session.json {
-        let bound = config.map(|config| u64::try_from(config.takeover_bound().as_millis()).unwrap_or(u64::MAX));
-        let document =
-            json!({"problems": findings.problems, "warnings": findings.warnings, "takeover_bound_ms": bound});
-        print(&format!("{document:#}"))?;
+        let bound = config.map(|config| milliseconds(config.takeover_bound()));
+        print_json(&json!({
+            "problems": findings.problems,
+            "warnings": findings.warnings,
+            "takeover_bound_ms": bound,
+        }))?;
     } else {
         print(&text(findings, config))?;
     }

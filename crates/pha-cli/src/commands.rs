@@ -21,7 +21,7 @@ pub(crate) struct Global {
     /// The name of this node; default: PHA_NODE, else the host name
     #[arg(long, global = true, display_order = 100, value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// Answer in JSON: stat, status, explain, history, watch, res, config, check
+    /// Answer in JSON: stat, status, explain, history, watch, res, config, check, maintenance
     #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
 }

@@ -8,6 +8,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use pha_core::Word;
 use pha_core::report::{OfflineWish, ResourceState, SuperviseReport};
 use pha_sys::signals::{self, Signal};
 use pha_sys::{exit, pidfile};
@@ -16,8 +17,9 @@ use crate::failure::{Failure, RUN, UNAVAILABLE};
 use crate::programs::{DISPLAY_ORDER, Program, START_ORDER, STOP_ORDER, file_name};
 use crate::screen::{print, warn};
 use crate::session::Session;
+use crate::times::period;
 use crate::view::View;
-use crate::{interrupt, wait, wishes};
+use crate::{wait, wishes};
 
 /// A daemon says within this time whether it is up.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -87,24 +89,44 @@ fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 pub(crate) fn stop(session: &Session, release: bool) -> Result<(), Failure> {
     let running = DISPLAY_ORDER.iter().any(|program| pid(session, *program).is_some());
     if !running {
-        warn("pha does not run here");
+        let left = if were_kept(session) { "; 'res stop' stops the resources that were left running" } else { "" };
+        warn(&format!("pha does not run here{left}"));
         return Ok(());
     }
     if release {
         return stop_released(session);
     }
-    warn_kept(session);
-    end(session, &STOP_ORDER)
+    let active = is_active(session);
+    end(session, &STOP_ORDER)?;
+    if active {
+        warn_kept(session);
+    }
+    Ok(())
+}
+
+fn were_kept(session: &Session) -> bool {
+    View::take(session).is_ok_and(|view| view.last_report().is_some_and(|report| report.saying.word == Word::Kept))
+}
+
+/// A database that cannot be read is no reason not to stop.
+fn is_active(session: &Session) -> bool {
+    View::take(session).is_ok_and(|view| view.is_active())
 }
 
 /// `se_stop`, `re_stop`, `su_stop`.
 pub(crate) fn stop_one(session: &Session, program: Program) -> Result<(), Failure> {
     if pid(session, program).is_none() {
         warn(&format!("{} does not run here", file_name(program)));
-    } else if program == Program::Supervise {
-        warn_kept(session);
+        return Ok(());
     }
-    end(session, &[program])
+    let active = is_active(session);
+    end(session, &[program])?;
+    match program {
+        Program::Supervise if active => warn_kept(session),
+        Program::Sender if active => warn_silent(session),
+        Program::Sender | Program::Receiver | Program::Supervise => {}
+    }
+    Ok(())
 }
 
 /// `restart`: resources and role stay.
@@ -115,21 +137,26 @@ pub(crate) fn restart(session: &Session) -> Result<(), Failure> {
 }
 
 fn warn_kept(session: &Session) {
-    // A database that cannot be read is no reason not to stop.
-    if View::take(session).is_ok_and(|view| view.is_active()) {
-        let node = &session.node;
-        warn(&format!(
-            "{node} is active: its resources are left running, nobody watches them, and no peer takes over; \
-             'res stop' stops them now ('stop --release' would have handed them over)"
-        ));
-    }
+    warn(&format!(
+        "{} was active: its resources are left running, nobody watches them, and no peer takes over; \
+         'res stop' stops them now ('stop --release' would have handed them over)",
+        session.node
+    ));
+}
+
+fn warn_silent(session: &Session) {
+    let dead_time = session.config().map_or_else(|_| "DEADTIME".to_owned(), |config| period(config.dead_time));
+    warn(&format!(
+        "{} is active and silent: after {dead_time} a peer may take its resources over; 'se_start' starts the sender",
+        session.node
+    ));
 }
 
 /// SIGTERM to each, one after the other, until all have ended.
 fn end(session: &Session, programs: &[Program]) -> Result<(), Failure> {
     for program in programs {
         let Some(id) = pid(session, *program) else { continue };
-        let sent = send(id, Signal::Terminate);
+        let sent = send(*program, id, Signal::Terminate);
         if sent.is_err() && pid(session, *program).is_some() {
             return sent;
         }
@@ -145,7 +172,7 @@ fn end(session: &Session, programs: &[Program]) -> Result<(), Failure> {
 fn is_gone_within(session: &Session, program: Program, limit: Duration) -> bool {
     let begin = Instant::now();
     while pid(session, program).is_some() {
-        if begin.elapsed() > limit || interrupt::requested() {
+        if begin.elapsed() > limit || wait::interrupted() {
             return false;
         }
         sleep(STEP);
@@ -188,7 +215,7 @@ fn await_release(session: &Session, limit: Duration) -> Result<(), Failure> {
 
 fn is_released(report: &SuperviseReport) -> bool {
     let all_down = report.resources.iter().all(|resource| resource.state == ResourceState::Down);
-    all_down && matches!(report.saying.word, pha_core::Word::Left { .. })
+    all_down && matches!(report.saying.word, Word::Left { .. })
 }
 
 /// `web is UP, db is UNKNOWN`: what of `names` (all, if empty) is not down, with its last error.
@@ -213,7 +240,7 @@ pub(crate) fn reload(session: &Session) -> Result<(), Failure> {
     }
     let mut logs = Vec::new();
     for (program, id) in running {
-        send(id, Signal::Hangup)?;
+        send(program, id, Signal::Hangup)?;
         logs.extend(session.log_file(program).map(|path| format!("  {}", path.display())));
     }
     print(&format!(
@@ -227,9 +254,10 @@ pub(crate) fn pid(session: &Session, program: Program) -> Option<u32> {
     pidfile::running(&session.pid_file(program))
 }
 
-fn send(id: u32, signal: Signal) -> Result<(), Failure> {
+fn send(program: Program, id: u32, signal: Signal) -> Result<(), Failure> {
     signals::send(id, signal).map_err(|error| {
-        let text = format!("process {id} cannot be told: {error}; run pha-cli as root (sudo pha-cli)");
+        let name = file_name(program);
+        let text = format!("{name} (pid {id}) takes no signal: {error}; run pha-cli as root (sudo pha-cli)");
         Failure::new(exit::NO_PERM, text)
     })
 }

@@ -7,12 +7,11 @@ use pha_sys::exit;
 use crate::commands::{Command, Global, Line, ResAction, Shown, help, parse_words};
 use crate::failure::Failure;
 use crate::programs::{Program, START_ORDER};
-use crate::screen::{print, warn};
+use crate::screen::{print, print_json, warn};
 use crate::session::Session;
 use crate::view::View;
 use crate::{
-    check, daemons, document, effective, explain, history, keygen, resources, stat, switchover, table, times, watch,
-    wishes, words,
+    check, daemons, document, explain, history, keygen, resources, stat, switchover, table, times, watch, wishes, words,
 };
 
 /// Whether another line is read.
@@ -90,13 +89,13 @@ pub(crate) fn run(session: &Session, command: &Command) -> Result<Flow, Failure>
         Command::Reload => daemons::reload(session)?,
         Command::Keygen { force } => keygen::run(session, *force)?,
         Command::Watch => watch::run(session)?,
-        Command::Config | Command::Show { what: Shown::Conf } => effective::run(session)?,
+        Command::Config | Command::Show { what: Shown::Conf } => check::show(session)?,
         Command::Stat
         | Command::Status
         | Command::Show { what: Shown::Status }
         | Command::Explain
         | Command::History => {
-            print(&display(session, command)?)?;
+            display(session, command)?;
         }
         Command::Quit => return Ok(Flow::Quit),
     }
@@ -104,15 +103,15 @@ pub(crate) fn run(session: &Session, command: &Command) -> Result<Flow, Failure>
 }
 
 /// The commands that show one view of the state.
-fn display(session: &Session, command: &Command) -> Result<String, Failure> {
+fn display(session: &Session, command: &Command) -> Result<(), Failure> {
     let view = View::take(session)?;
-    Ok(match (command, session.json) {
-        (Command::Explain, false) => explain::text(session, &view),
-        (Command::Explain, true) => format!("{:#}", explain::json(session, &view)),
-        (Command::History, false) => history::text(&view, &times::wall_clock()),
-        (Command::History, true) => format!("{:#}", history::json(&view, &times::wall_clock())),
-        (_, true) => format!("{:#}", document::status(session, &view)),
-        (Command::Status | Command::Show { .. }, false) if session.terminal => table::table(session, &view),
-        (_, false) => stat::block(&view),
-    })
+    match (command, session.json) {
+        (Command::Explain, false) => print(&explain::text(session, &view)),
+        (Command::Explain, true) => print_json(&explain::json(session, &view)),
+        (Command::History, false) => print(&history::text(&view, &times::wall_clock())),
+        (Command::History, true) => print_json(&history::json(&view, &times::wall_clock())),
+        (_, true) => print_json(&document::status(session, &view)),
+        (Command::Status | Command::Show { .. }, false) if session.terminal => print(&table::table(session, &view)),
+        (_, false) => print(&stat::block(&view)),
+    }
 }

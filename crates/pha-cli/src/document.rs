@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::notes::notes;
 use crate::programs::{DISPLAY_ORDER, Program};
 use crate::session::Session;
+use crate::times::milliseconds;
 use crate::view::View;
 
 /// The document of `stat --json` and `status --json`.
@@ -25,7 +26,7 @@ pub(crate) fn status(session: &Session, view: &View) -> Value {
         "reason": view.report().map(|report| report.reason.to_string()),
         "ever_started": view.ever_started(),
         "programs": programs,
-        "resources": resources(view),
+        "resources": resources(view, None),
         "peers": peers(session, view),
         "notes": notes(session, view),
         "record": serde_json::to_value(&view.record).unwrap_or_default(),
@@ -41,8 +42,8 @@ fn program_entry(view: &View, program: Program) -> Value {
     })
 }
 
-/// Resources by name and state.
-pub(crate) fn resources(view: &View) -> Value {
+/// Resources by name and state; all, or those of `names`.
+pub(crate) fn resources(view: &View, names: Option<&[String]>) -> Value {
     let resources = view.last_report().map(|report| report.resources.as_slice()).unwrap_or_default();
     let entry = |resource: &pha_core::report::ResourceReport| {
         json!({
@@ -55,7 +56,8 @@ pub(crate) fn resources(view: &View) -> Value {
             "current": view.is_running(),
         })
     };
-    resources.iter().map(entry).collect()
+    let wanted = |name: &String| names.is_none_or(|names| names.contains(name));
+    resources.iter().filter(|resource| wanted(&resource.name)).map(entry).collect()
 }
 
 fn peers(session: &Session, view: &View) -> Value {
@@ -65,14 +67,10 @@ fn peers(session: &Session, view: &View) -> Value {
             "name": session.name_of(peer.node),
             "liveness": crate::table::liveness(peer.liveness),
             "says": peer.saying.map(|saying| crate::table::word(saying.word)),
-            "heard_ms_ago": peer.heard_at.map(|at| milliseconds(view.now.since(at))),
+            "heard_ms_ago": peer.heard_at.map(|at| milliseconds(view.silence(at))),
         })
     };
     view.record.receiver.peers.iter().map(entry).collect()
-}
-
-fn milliseconds(length: std::time::Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use pha_core::report::{Liveness, PeerReport, SuperviseReport};
-use pha_core::{Gateway, Reason, Word};
+use pha_core::{Gateway, Reason, Role, Word};
 use serde_json::json;
 
 use crate::notes::notes;
+use crate::programs::DISPLAY_ORDER;
 use crate::session::Session;
 use crate::times::period;
-use crate::view::{View, is_audible};
+use crate::view::{View, is_audible, word_since};
+
+const HANDS_OVER: &str = "'offline', a lost gateway or a resource that keeps failing hands over";
+const STAYS: &str = "it stays so when PEER comes back, until 'offline' hands over";
 
 /// The sentence and the notes, a line each.
 pub(crate) fn text(session: &Session, view: &View) -> String {
@@ -35,20 +39,36 @@ pub(crate) fn sentence(session: &Session, view: &View) -> String {
     let node = &session.node;
     let Some(report) = view.report() else { return not_running(node, view) };
     let state = view.record.prompt_state();
-    let since = period(view.now.since(report.since));
+    let since = period(view.now.since(word_since(report)));
     let rule = report.reason.rule().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
     let peer = concerned(session, view, report.reason);
-    let cause = because(report.reason, &peer);
+    let (cause, remedy) = cause_and_remedy(report.reason, &peer);
     let cause = if report.reason == Reason::NotEligible { format!("{cause}: {}", obstacles(report)) } else { cause };
-    let remedy = what_would_change(report.reason, &peer);
+    let before = took_over(session, report);
     let end = remaining(view, report).map(|rest| format!(" (by itself in {})", period(rest))).unwrap_or_default();
-    format!("{node} is {state}, for {since}, because {cause}{rule}; {remedy}{end}.")
+    format!("{node} is {state}, for {since}, because {cause}{rule}; {before}{remedy}{end}.")
+}
+
+/// Why a node that has been active since then became so; nothing where that is not in its history any more.
+fn took_over(session: &Session, report: &SuperviseReport) -> String {
+    let standby_before = report.history.iter().rposition(|step| step.role != Role::Active);
+    let takeover = standby_before.and_then(|before| report.history.get(before + 1));
+    let takeover = takeover.filter(|_| report.reason == Reason::Active);
+    match takeover.map(|step| step.reason) {
+        None | Some(Reason::Active | Reason::Adopted) => String::new(),
+        Some(reason) => {
+            let (cause, _) = cause_and_remedy(reason, &session.peer_names().join(" and "));
+            format!("it took over because {cause}; ")
+        }
+    }
 }
 
 fn not_running(node: &str, view: &View) -> String {
     let kept = view.last_report().is_some_and(|report| report.saying.word == Word::Kept);
     let resources = if kept { ", 'res stop' stops the resources that were left running" } else { "" };
-    format!("{node} is NOTRUNNING because pha-supervise does not run; 'start' starts it{resources}.")
+    let others_run = DISPLAY_ORDER.iter().any(|program| view.pid(*program) != 0);
+    let missing = if others_run { "pha-supervise does not run" } else { "pha does not run here" };
+    format!("{node} is NOTRUNNING because {missing}; 'start' starts it{resources}.")
 }
 
 /// Time until what the reason waits for ends by itself.
@@ -91,7 +111,7 @@ fn is_about(reason: Reason, peer: &PeerReport) -> bool {
 fn obstacles(report: &SuperviseReport) -> String {
     let mut obstacles = Vec::new();
     if !report.saying.fit {
-        obstacles.push("it is unfit after failures of a resource");
+        obstacles.push("it is unfit after failures of a resource, which 'online' forgives");
     }
     if matches!(report.gateway(), Gateway::Lost | Gateway::Testing) {
         obstacles.push("its gateway does not answer");
@@ -102,129 +122,105 @@ fn obstacles(report: &SuperviseReport) -> String {
     if obstacles.is_empty() { "see its log".to_owned() } else { obstacles.join(" and ") }
 }
 
-fn because(reason: Reason, peer: &str) -> String {
-    match reason {
-        Reason::Starting => "pha has just started and looks at the resources for the first time".to_owned(),
-        Reason::Maintenance => "maintenance is on and nothing is started or stopped".to_owned(),
-        Reason::Operator => "'offline' was typed here".to_owned(),
-        Reason::GatewayLost => "its gateway does not answer and no other node has lost it too".to_owned(),
-        Reason::GatewayDoubtful => format!("its gateway does not answer and {peer} is asked whether it lost it too"),
-        Reason::NoQuorum => "it does not hold the quorum that is configured".to_owned(),
-        Reason::WasAway => "it was suspended or starved for longer than the dead time".to_owned(),
-        Reason::Deaf => "its receiver does not work: it keeps what it has and takes nothing over".to_owned(),
-        Reason::Grace => format!("pha has just started and waits for a first heartbeat of {peer}"),
-        Reason::PeerBusy => format!("{peer} is starting or stopping resources"),
-        Reason::PeerClaimed => format!("{peer} claimed the resources first"),
-        Reason::PeerKept => format!("{peer} was stopped and left its resources running on purpose"),
-        Reason::PeerActive => format!("{peer} is active"),
-        Reason::BothActive => format!("{peer} is active too and the later decision stays"),
-        Reason::Active => "its resources run here and no other node is active".to_owned(),
-        Reason::Failback => "FAILBACK=on and the preferred node is healthy again".to_owned(),
-        Reason::Unfit => "a resource failed here more often than RESTARTS allows".to_owned(),
-        Reason::Claim => "nobody was active and it was this node's turn to take over".to_owned(),
-        Reason::ClaimTurn => "nobody is active and it is another node's turn to take over".to_owned(),
-        Reason::PeerUnclean => format!("{peer} is OFFLINE but could not confirm that its resources are down"),
-        Reason::PeerDead => format!("{peer} has been silent for longer than the dead time"),
-        Reason::PeerLeft => format!("{peer} left, with everything down there"),
-        Reason::NotEligible => "nobody is active but this node must not take over".to_owned(),
-        Reason::Probing => format!("{peer} is silent and the wire is asked whether it still holds an address"),
-        Reason::AddressHeld => {
-            format!("{peer} is silent but an address of ours still answers, so its keeper is alive (WITNESS)")
+/// Why, and what would change it; `peer` is who is concerned.
+fn cause_and_remedy(reason: Reason, peer: &str) -> (String, String) {
+    let (cause, remedy) = match reason {
+        Reason::Starting => {
+            ("pha has just started and looks at the resources for the first time", "the first checks decide")
         }
-        Reason::Stopped => "the daemons are being stopped".to_owned(),
-        Reason::Adopted => "its resources were already up when pha-supervise started".to_owned(),
-        Reason::ResourceFailed => "a resource failed here".to_owned(),
-    }
-}
-
-fn what_would_change(reason: Reason, peer: &str) -> String {
-    match reason {
-        Reason::Starting => "the first checks decide".to_owned(),
-        Reason::Maintenance => "'maintenance off' lets pha act again".to_owned(),
-        Reason::Operator => "'online' ends it".to_owned(),
-        Reason::GatewayLost => {
-            "it comes back when the gateway answers: look at cable, interface and GW in etc/config".to_owned()
+        Reason::Maintenance => {
+            ("maintenance is on and nothing is started or stopped", "'maintenance off' lets pha act again")
         }
-        Reason::GatewayDoubtful => format!("the answer of {peer}, or an echo of the gateway, decides"),
-        Reason::NoQuorum => "holding the quorum again lets it act: look at the quorum keeper".to_owned(),
-        Reason::WasAway => format!(
-            "a heartbeat of {peer} or one dead time of silence decides; if it happens again, this machine is overloaded"
+        Reason::Operator => ("'offline' was typed here", "'online' ends it"),
+        Reason::GatewayLost => (
+            "its gateway does not answer and no other node has lost it too",
+            "it comes back when the gateway answers: look at cable, interface and GW in etc/config",
         ),
-        Reason::Deaf => "'re_start' starts the receiver; its log says why it ended".to_owned(),
-        Reason::Grace => "a first heartbeat, or the end of the wait, decides".to_owned(),
-        Reason::PeerBusy => "this node decides when that is done or its deadline has passed".to_owned(),
-        Reason::PeerClaimed => format!("this node takes over if {peer} fails"),
-        Reason::PeerKept => {
-            format!("'start' on {peer}, or 'res stop' there, ends the wait: if it is really down, restart pha here")
+        Reason::GatewayDoubtful => (
+            "its gateway does not answer and PEER is asked whether it lost it too",
+            "the answer of PEER, or an echo of the gateway, decides",
+        ),
+        Reason::NoQuorum => (
+            "it does not hold the quorum that is configured",
+            "holding the quorum again lets it act: look at the quorum keeper",
+        ),
+        Reason::WasAway => (
+            "it was suspended or starved for longer than the dead time",
+            "a heartbeat of PEER or one dead time of silence decides; if it happens again, this machine is overloaded",
+        ),
+        Reason::Deaf => (
+            "its receiver does not work: it keeps what it has and takes nothing over",
+            "'re_start' starts the receiver; its log says why it ended",
+        ),
+        Reason::Grace => (
+            "pha has just started and waits for a first heartbeat of PEER",
+            "a first heartbeat, or the end of the wait, decides",
+        ),
+        Reason::PeerBusy => {
+            ("PEER is starting or stopping resources", "this node decides when that is done or its deadline has passed")
         }
-        Reason::PeerActive => format!("this node takes over when {peer} fails, hands over ('offline' there) or leaves"),
-        Reason::BothActive => "it ends when one has stopped: look at the network between the nodes".to_owned(),
-        Reason::Active | Reason::Claim | Reason::Adopted => {
-            "'offline', a lost gateway or a resource that keeps failing hands over".to_owned()
+        Reason::PeerClaimed => ("PEER claimed the resources first", "this node takes over if PEER fails"),
+        Reason::PeerKept => (
+            "PEER was stopped and left its resources running on purpose",
+            "'start' on PEER, or 'res stop' there, ends the wait: if it is really down, restart pha here",
+        ),
+        Reason::PeerActive => {
+            ("PEER is active", "this node takes over when PEER fails, hands over ('offline' there) or leaves")
         }
-        Reason::Failback => "FAILBACK=off would leave the resources where they are".to_owned(),
-        Reason::Unfit => {
-            "it becomes fit when UNFIT_TIME is over or 'online' is typed: 'status' shows the resource's last error"
-                .to_owned()
+        Reason::BothActive => (
+            "PEER is active too and the later decision stays",
+            "it ends when one has stopped: look at the network between the nodes",
+        ),
+        Reason::Active => ("its resources run here and no other node is active", HANDS_OVER),
+        Reason::Failback => (
+            "FAILBACK=on and the preferred node is healthy again",
+            "FAILBACK=off would leave the resources where they are",
+        ),
+        Reason::Unfit => (
+            "a resource failed here more often than RESTARTS allows",
+            "it becomes fit when UNFIT_TIME is over or 'online' is typed: 'status' shows the resource's last error",
+        ),
+        Reason::Claim => ("nobody was active and it was this node's turn to take over", HANDS_OVER),
+        Reason::ClaimTurn => (
+            "nobody is active and it is another node's turn to take over",
+            "if nobody does within two dead times, this node does",
+        ),
+        Reason::PeerUnclean => (
+            "PEER is OFFLINE but could not confirm that its resources are down",
+            "'res' on PEER shows what still runs: stop it there",
+        ),
+        Reason::PeerDead => ("PEER has been silent for longer than the dead time", STAYS),
+        Reason::PeerLeft => ("PEER left, with everything down there", STAYS),
+        Reason::NotEligible => {
+            ("nobody is active but this node must not take over", "it takes over as soon as that has ended")
         }
-        Reason::ClaimTurn => "if nobody does within two dead times, this node does".to_owned(),
-        Reason::PeerUnclean => format!("'res' on {peer} shows what still runs: stop it there"),
-        Reason::PeerDead | Reason::PeerLeft => {
-            format!("it stays so when {peer} comes back, until 'offline' hands over")
-        }
-        Reason::NotEligible => "it takes over as soon as that has ended; 'online' forgives failures".to_owned(),
-        Reason::Probing => "it takes over if nobody answers".to_owned(),
-        Reason::AddressHeld => {
-            "it takes over when the address falls silent: look at the heartbeat path between the nodes".to_owned()
-        }
-        Reason::Stopped => "'start' starts them again".to_owned(),
+        Reason::Probing => (
+            "PEER is silent and the wire is asked whether it still holds an address",
+            "it takes over if nobody answers",
+        ),
+        Reason::AddressHeld => (
+            "PEER is silent but an address of ours still answers, so its keeper is alive (WITNESS)",
+            "it takes over when the address falls silent: look at the heartbeat path between the nodes",
+        ),
+        Reason::Stopped => ("the daemons are being stopped", "'start' starts them again"),
+        Reason::Adopted => ("its resources were already up when pha-supervise started", HANDS_OVER),
         Reason::ResourceFailed => {
-            "it is restarted in place as often as RESTARTS allows, then a peer takes over".to_owned()
+            ("a resource failed here", "it is restarted in place as often as RESTARTS allows, then a peer takes over")
         }
-    }
+    };
+    (cause.replace("PEER", peer), remedy.replace("PEER", peer))
 }
 
 #[cfg(test)]
 mod tests {
-    use pha_core::Role;
+    use pha_core::report::Transition;
 
     use super::*;
     use crate::samples;
 
-    const ALL: [Reason; 28] = [
-        Reason::Starting,
-        Reason::Maintenance,
-        Reason::Operator,
-        Reason::GatewayLost,
-        Reason::GatewayDoubtful,
-        Reason::NoQuorum,
-        Reason::WasAway,
-        Reason::Deaf,
-        Reason::Grace,
-        Reason::PeerBusy,
-        Reason::PeerClaimed,
-        Reason::PeerKept,
-        Reason::PeerActive,
-        Reason::BothActive,
-        Reason::Active,
-        Reason::Failback,
-        Reason::Unfit,
-        Reason::Claim,
-        Reason::ClaimTurn,
-        Reason::PeerUnclean,
-        Reason::PeerDead,
-        Reason::PeerLeft,
-        Reason::NotEligible,
-        Reason::AddressHeld,
-        Reason::Stopped,
-        Reason::Adopted,
-        Reason::Probing,
-        Reason::ResourceFailed,
-    ];
-
     #[test]
     fn every_reason_is_one_sentence_with_a_remedy() {
-        for reason in ALL {
+        for reason in Reason::ALL {
             let mut view = samples::standby();
             view.record.supervise.report = Some(samples::report(Role::Standby, Word::Offline { clean: true }, reason));
             let text = sentence(&Session::sample(), &view);
@@ -247,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn an_active_node_says_why_it_took_over() {
+        let mut view = samples::active_with_standby();
+        let Some(report) = view.record.supervise.report.as_mut() else { return };
+        let takeover = Transition { reason: Reason::PeerLeft, ..report.history[0].clone() };
+        report.history[0].role = Role::Standby;
+        report.history.push(takeover);
+        let text = sentence(&Session::sample(), &view);
+        assert!(text.contains("; it took over because lb2 left, with everything down there; 'offline'"), "{text}");
+    }
+
+    #[test]
     fn a_peer_that_kept_its_resources_has_a_way_out() {
         let explanation = text(&Session::sample(), &samples::beside_kept_peer());
         assert!(explanation.contains("if it is really down, restart pha here"), "{explanation}");
@@ -263,6 +270,6 @@ mod tests {
     #[test]
     fn without_daemons_the_remedy_is_start() {
         let text = sentence(&Session::sample(), &samples::stopped());
-        assert_eq!(text, "lb1 is NOTRUNNING because pha-supervise does not run; 'start' starts it.");
+        assert_eq!(text, "lb1 is NOTRUNNING because pha does not run here; 'start' starts it.");
     }
 }

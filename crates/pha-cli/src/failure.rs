@@ -28,6 +28,12 @@ impl Failure {
     /// For what an operating system call on `path` answered; `doing` is a verb like "write".
     pub(crate) fn from_io(doing: &str, path: &Path, error: &io::Error) -> Self {
         let at = path.display();
+        if error.kind() == io::ErrorKind::PermissionDenied && doing == RUN {
+            return Self::new(
+                exit::NO_PERM,
+                format!("cannot run {at}: permission denied; chmod 755 makes it a program"),
+            );
+        }
         if error.kind() == io::ErrorKind::PermissionDenied {
             let remedy = "permission denied; run pha-cli as root (sudo pha-cli)";
             return Self::new(exit::NO_PERM, format!("cannot {doing} {at}: {remedy}"));

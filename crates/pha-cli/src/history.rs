@@ -14,17 +14,10 @@ pub(crate) fn text(view: &View, wall: &Zoned) -> String {
     let Some(report) = view.last_report().filter(|report| !report.history.is_empty()) else {
         return "nothing has happened since pha was started\n".to_owned();
     };
-    let mut grid = Grid::new(["time", "from", "to", "role", "term", "reason"]);
+    let mut grid = Grid::new(["time", "term", "role", "says"]);
     for step in &report.history {
-        let term = step.term.to_string();
-        grid.row([
-            local(step.at, view.now, wall),
-            word(step.from),
-            word(step.to),
-            step.role.to_string(),
-            term,
-            step.reason.to_string(),
-        ]);
+        let says = format!("{}: {}", word(step.to), step.reason);
+        grid.row([local(step.at, view.now, wall), step.term.to_string(), step.role.to_string(), says]);
     }
     let conflict = report.last_conflict.map(|length| format!("last time with two active nodes: {}\n", period(length)));
     grid.render() + &conflict.unwrap_or_default()
@@ -65,8 +58,8 @@ mod tests {
         let mut view = samples::active_alone();
         view.record.supervise.report.as_mut().unwrap().last_conflict = Some(Duration::from_millis(180));
         let expected = "\
-time                           from     to      role    term  reason
-2026-01-31T11:58:00.000+01:00  OFFLINE  ONLINE  Active  511   peer dead
+time                           term  role    says
+2026-01-31T11:58:00.000+01:00  511   Active  ONLINE: peer dead
 last time with two active nodes: 180 ms
 ";
         assert_eq!(text(&view, &wall()), expected);

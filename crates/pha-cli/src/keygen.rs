@@ -22,10 +22,11 @@ pub(crate) fn run(session: &Session, force: bool) -> Result<(), Failure> {
     write(&path, &key.to_text()).map_err(|error| Failure::from_io("write", &path, &error))?;
     let path = path.display();
     print(&format!(
-        "a new key is in {path}\n\
-         copy it to the same place on every node (scp -p {path} <node>:{path})\n\
-         then, each on every node before the next: 'maintenance on', 'restart', 'maintenance off';\n\
-         nodes with different keys do not hear each other, and maintenance keeps them from acting on that"
+        "a new key is in {path}. To use it, without moving anything:\n\
+         1. copy it to every node: scp -p {path} NODE:{path}\n\
+         2. 'maintenance on' on every node: nodes with different keys do not hear each other, and must not act on that\n\
+         3. 'restart' on every node\n\
+         4. as soon as 'status' shows the peers alive, 'maintenance off' on every node"
     ))
 }
 

@@ -2,6 +2,7 @@
 //! show the same.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::time::Duration;
 
 use pha_core::Word;
@@ -15,11 +16,15 @@ use crate::view::View;
 /// A peer that has been heard for so long must have heard us too.
 const ONE_WAY_AFTER: Duration = Duration::from_secs(3);
 
+/// The clock that stamps files and the one that daemons read differ by less, unless somebody set the first.
+const CLOCK_STEPS: Duration = Duration::from_secs(1);
+
 /// The notes, most urgent first.
 pub(crate) fn notes(session: &Session, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(DISPLAY_ORDER.iter().filter_map(|program| program_note(session, view, *program)));
     notes.extend(wish_notes(view));
+    notes.extend(config_note(session, view));
     notes.extend(resource_notes(view));
     notes.extend(view.record.receiver.peers.iter().flat_map(|peer| peer_notes(session, view, peer)));
     notes.extend(network_notes(session, view));
@@ -64,6 +69,13 @@ fn wish_notes(view: &View) -> Vec<String> {
     notes
 }
 
+fn config_note(session: &Session, view: &View) -> Option<String> {
+    let changed = fs::metadata(session.home.config()).ok()?.modified().ok()?.elapsed().ok()?;
+    let loaded = view.now.since(view.record.supervise.config_loaded);
+    (view.is_running() && changed + CLOCK_STEPS < loaded)
+        .then(|| "etc/config was changed after pha had read it: 'check', then 'reload'".to_owned())
+}
+
 fn resource_notes(view: &View) -> Vec<String> {
     let Some(report) = view.report() else { return Vec::new() };
     let mut notes: Vec<_> = report
@@ -106,9 +118,12 @@ fn network_notes(session: &Session, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
     let authentic = if receiver.pid == 0 { session.has_key() } else { receiver.authentic };
     if !authentic {
-        notes.push(
-            "heartbeats are not authenticated: 'keygen' writes a key and says how to bring it to every node".to_owned(),
-        );
+        let remedy = if session.has_key() {
+            "the key in etc/authkey is not in use yet: 'restart' reads it, with 'maintenance on' on every node before"
+        } else {
+            "'keygen' writes a key and says how to bring it to every node"
+        };
+        notes.push(format!("heartbeats are not authenticated: {remedy}"));
     }
     for error in sender.errors.iter().filter(|_| sender.pid != 0) {
         notes.push(format!("cannot send to {} ({} times): {}", error.address, error.count, error.last));
@@ -154,6 +169,25 @@ mod tests {
     #[test]
     fn missing_authentication_names_its_remedy() {
         assert!(said(|view| view.record.receiver.authentic = false).contains("'keygen'"));
+    }
+
+    #[test]
+    fn a_key_or_a_configuration_that_is_not_in_use_yet_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = pha_config::Home::at(folder.path());
+        fs::create_dir_all(home.etc()).expect("etc");
+        fs::write(home.authkey(), "").expect("a key");
+        fs::write(home.config(), "").expect("a configuration");
+        let mut session = Session::sample();
+        session.home = home;
+        let mut view = samples::active_with_standby();
+        view.record.receiver.authentic = false;
+        let told = notes(&session, &view).join("\n");
+        assert!(told.contains("not in use yet: 'restart'") && told.contains("'check', then 'reload'"), "{told}");
+        // A daemon that was started just now has read both.
+        view.record.receiver.authentic = true;
+        view.record.supervise.config_loaded = view.now;
+        assert_eq!(notes(&session, &view), Vec::<String>::new());
     }
 
     #[test]

@@ -16,10 +16,10 @@ use crate::commands::Global;
 use crate::completion::{Names, candidates};
 use crate::dispatch::{Flow, run_line};
 use crate::failure::Failure;
-use crate::interrupt;
 use crate::screen::warn;
 use crate::session::Session;
 use crate::view::View;
+use crate::wait;
 use pha_sys::exit;
 
 /// Lines that the history file keeps.
@@ -37,13 +37,33 @@ pub(crate) fn run(global: &Global) -> Result<(), Failure> {
         // The first time there is none.
         let _ = editor.load_history(path);
     }
-    interrupt::arm();
-    let result = read_and_run(global, &mut editor, no_terminal);
-    if let Some(path) = &history {
-        // A history that cannot be kept must not make a finished session fail.
-        let _ = editor.append_history(path);
+    wait::arm_interrupt();
+    loop {
+        // A Ctrl-C of the last command is not one of the next.
+        wait::interrupted();
+        let session = Session::open(global);
+        if let Some(words) = editor.helper_mut() {
+            words.0 = Names { resources: session.resource_names(), nodes: session.node_names() };
+        }
+        let lines = match editor.readline(&prompt(&session)) {
+            Ok(lines) => lines,
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(no_terminal(error)),
+        };
+        if let Some(path) = &history {
+            // At once, for the next prompt beside this one; a history that cannot be kept is no reason to stop.
+            let _ = editor.append_history(path);
+        }
+        // A terminal hands over what was pasted in one piece.
+        for line in lines.lines() {
+            match run_line(global, line) {
+                Ok(Flow::Quit) => return Ok(()),
+                Ok(Flow::Next) => {}
+                Err(failure) => warn(&failure.to_string()),
+            }
+        }
     }
-    result
 }
 
 fn editor() -> rustyline::Result<Editor<Words, DefaultHistory>> {
@@ -52,31 +72,6 @@ fn editor() -> rustyline::Result<Editor<Words, DefaultHistory>> {
     let mut editor = Editor::with_config(config.build())?;
     editor.set_helper(Some(Words::default()));
     Ok(editor)
-}
-
-fn read_and_run(
-    global: &Global,
-    editor: &mut Editor<Words, DefaultHistory>,
-    no_terminal: impl Fn(ReadlineError) -> Failure,
-) -> Result<(), Failure> {
-    loop {
-        let session = Session::open(global);
-        if let Some(words) = editor.helper_mut() {
-            words.0 = Names { resources: session.resource_names(), nodes: session.node_names() };
-        }
-        match editor.readline(&prompt(&session)) {
-            Ok(line) => match run_line(global, &line) {
-                Ok(Flow::Quit) => return Ok(()),
-                Ok(Flow::Next) => {}
-                Err(failure) => warn(&failure.to_string()),
-            },
-            Err(ReadlineError::Interrupted) => {}
-            Err(ReadlineError::Eof) => return Ok(()),
-            Err(error) => return Err(no_terminal(error)),
-        }
-        // A Ctrl-C of the last command is not one of the next.
-        interrupt::requested();
-    }
 }
 
 /// `[lb1:Active] > `; a database that cannot be read shows as NOTRUNNING, and every command says why.

@@ -14,7 +14,7 @@ use crate::commands::ResAction;
 use crate::daemons::{not_down, pid};
 use crate::failure::{Failure, RUN, UNAVAILABLE};
 use crate::programs::{Program, file_name};
-use crate::screen::{print, warn};
+use crate::screen::{print, print_json, warn};
 use crate::session::Session;
 use crate::stat::state_word;
 use crate::view::View;
@@ -28,7 +28,7 @@ pub(crate) fn run(session: &Session, action: &ResAction) -> Result<(), Failure> 
     match action {
         ResAction::List { name } => list(session, name.as_deref()),
         ResAction::Start { name } => {
-            let names = selected(session.config()?, name.as_deref())?;
+            let names = selected(declared(session.config()?), name.as_deref())?;
             if pid(session, Program::Supervise).is_some() {
                 let_start(session, &names)
             } else {
@@ -36,7 +36,7 @@ pub(crate) fn run(session: &Session, action: &ResAction) -> Result<(), Failure> 
             }
         }
         ResAction::Stop { name } => {
-            let names = selected(session.config()?, name.as_deref())?;
+            let names = selected(declared(session.config()?), name.as_deref())?;
             if pid(session, Program::Supervise).is_some() {
                 hold(session, &names, name.is_none())
             } else {
@@ -46,9 +46,12 @@ pub(crate) fn run(session: &Session, action: &ResAction) -> Result<(), Failure> 
     }
 }
 
+fn declared(config: &Config) -> Vec<String> {
+    config.resources.iter().map(|resource| resource.name.clone()).collect()
+}
+
 /// The resources meant; all without a name.
-fn selected(config: &Config, name: Option<&str>) -> Result<Vec<String>, Failure> {
-    let all: Vec<_> = config.resources.iter().map(|resource| resource.name.clone()).collect();
+fn selected(all: Vec<String>, name: Option<&str>) -> Result<Vec<String>, Failure> {
     match name {
         None => Ok(all),
         Some(name) if all.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
@@ -65,16 +68,18 @@ fn selected(config: &Config, name: Option<&str>) -> Result<Vec<String>, Failure>
 
 fn list(session: &Session, name: Option<&str>) -> Result<(), Failure> {
     let view = View::take(session)?;
-    if session.json {
-        return print(&format!("{:#}", document::resources(&view)));
-    }
     let seen = view.last_report().map(|report| report.resources.as_slice()).unwrap_or_default();
+    // A broken configuration keeps nobody from looking at what runs.
+    let seen_names = |_| seen.iter().map(|resource| resource.name.clone()).collect();
+    let names = selected(session.loaded().map_or_else(seen_names, declared), name)?;
+    if session.json {
+        return print_json(&document::resources(&view, Some(&names)));
+    }
     let state = |name: &String| {
         let resource = seen.iter().find(|resource| resource.name == *name);
         let held = if resource.is_some_and(|resource| resource.held) { " (held)" } else { "" };
         format!("{}{held}", state_word(resource.map(|resource| resource.state).unwrap_or_default()))
     };
-    let names = selected(session.config()?, name)?;
     if !view.is_running() && !seen.is_empty() {
         warn("pha-supervise does not run: these are the states it saw last");
     }
@@ -84,15 +89,15 @@ fn list(session: &Session, name: Option<&str>) -> Result<(), Failure> {
 
 /// `res stop` with the daemons running.
 fn hold(session: &Session, names: &[String], all: bool) -> Result<(), Failure> {
+    wishes::change(session, |wishes| {
+        wishes.held.extend(names.iter().filter(|name| !wishes.held.contains(name)).cloned().collect::<Vec<_>>());
+    })?;
     if all && !names.is_empty() {
         warn(&format!(
             "{}: all resources are held down until 'res start'; 'offline' would hand them over",
             session.node
         ));
     }
-    wishes::change(session, |wishes| {
-        wishes.held.extend(names.iter().filter(|name| !wishes.held.contains(name)).cloned().collect::<Vec<_>>());
-    })?;
     let limit = limit(session.config()?, names, |resource| resource.stop_timeout);
     await_state(session, names, ResourceState::Down, limit)
 }

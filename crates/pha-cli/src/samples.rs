@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pha_core::report::{
-    LinkReport, Liveness, PeerReport, ResourceReport, ResourceState, SuperviseReport, Transition, Wishes,
-};
-use pha_core::{BootTime, Gateway, NodeId, Reason, Role, Saying, Serial, Term, Word};
+use pha_core::report::{Liveness, PeerReport, SuperviseReport, Wishes};
+use pha_core::{BootTime, Reason, Role, Word};
 use pha_status::{OperatorSection, ReceiverSection, Record, SenderSection, SuperviseSection};
 
 use crate::programs::Program;
 use crate::view::View;
+
+#[path = "../tests/cli/reports.rs"]
+mod reports;
 
 /// A thousand seconds after boot.
 pub(crate) const NOW: Duration = Duration::from_secs(1000);
@@ -31,77 +32,12 @@ fn pids(program: Program) -> Option<u32> {
     })
 }
 
-fn id(number: usize) -> NodeId {
-    NodeId::new(number).expect("a small number")
-}
-
-pub(crate) fn saying(word: Word) -> Saying {
-    let term = Term::next(Term::NONE, id(1));
-    Saying { word, term, gateway: Gateway::Reachable, fit: true, willing: true, config_hash: 7 }
-}
-
-pub(crate) fn resource(name: &str, state: ResourceState) -> ResourceReport {
-    let duration = Duration::from_millis(12);
-    ResourceReport {
-        name: name.to_owned(),
-        state,
-        since: at(120),
-        failures: 0,
-        held: false,
-        last_error: None,
-        duration,
-    }
-}
-
 pub(crate) fn report(role: Role, word: Word, reason: Reason) -> SuperviseReport {
-    let state = if role == Role::Active { ResourceState::Up } else { ResourceState::Down };
-    let first = Transition {
-        at: at(120),
-        from: Word::Offline { clean: true },
-        to: word,
-        role,
-        reason,
-        term: saying(word).term,
-    };
-    SuperviseReport {
-        saying: saying(word),
-        progress_until: None,
-        role,
-        highest_term: saying(word).term,
-        reason,
-        since: at(120),
-        until: None,
-        announce: true,
-        unfit_until: None,
-        resources: vec![resource("service", state), resource("ipaddr", state)],
-        history: vec![first],
-        last_conflict: None,
-    }
+    reports::report(role, word, reason, at)
 }
 
 pub(crate) fn peer(liveness: Liveness, word: Option<Word>) -> PeerReport {
-    let link = LinkReport {
-        address: "10.0.0.2".to_owned(),
-        heard_at: word.map(|_| at(0)),
-        longest_gap: Duration::from_millis(210),
-        received: 1000,
-        lost: 3,
-    };
-    PeerReport {
-        node: id(2),
-        liveness,
-        liveness_since: at(60),
-        saying: word.map(saying),
-        word_since: at(60),
-        progress_until: None,
-        serial: Serial { incarnation: 5, sequence: 1003 },
-        heard_at: word.map(|_| at(0)),
-        hears_us: Serial { incarnation: 9, sequence: 500 },
-        reply_wanted: Serial::default(),
-        supervise_age: Duration::from_millis(300),
-        config_differs: false,
-        links: vec![link],
-    }
+    reports::peer(liveness, word, at)
 }
 
 pub(crate) fn record(report: SuperviseReport, peers: Vec<PeerReport>) -> Record {

@@ -20,6 +20,11 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     write_raw(&format!("{text}{end}"))
 }
 
+/// Writes `value` as indented JSON; errors as [`print`].
+pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{value:#}"))
+}
+
 /// Writes `text` as it is.
 ///
 /// # Errors

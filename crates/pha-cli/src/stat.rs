@@ -121,6 +121,15 @@ supervise:      16472
         }
     }
 
+    /// P57–P60: supervise still runs.
+    #[test]
+    fn a_node_that_rests_is_offline() {
+        let mut view = samples::active_with_standby();
+        let left = pha_core::Word::Left { cause: pha_core::LeaveCause::Operator };
+        view.record.supervise.report.as_mut().unwrap().saying.word = left;
+        assert!(block(&view).contains("'STATUS' => 'OFFLINE',"));
+    }
+
     /// P63: also after a kill -9, which lets no daemon take back its words.
     #[test]
     fn without_daemons_the_words_are_undef_and_the_pids_zero() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pha_config::Config;
 use pha_core::report::{Liveness, OfflineWish, PeerReport};
-use pha_core::{BootTime, Role, Word};
+use pha_core::{BootTime, LeaveCause, Reason, Role, Word};
 
 use crate::failure::{Failure, UNAVAILABLE};
 use crate::screen::{print, warn};
@@ -61,7 +61,8 @@ pub(crate) fn online(session: &Session) -> Result<(), Failure> {
     wishes::change(session, |wishes| {
         wishes.offline = None;
         wishes.forgiven = wishes::now();
-    })
+    })?;
+    wishes::await_followed(session, |report| report.reason != Reason::Operator)
 }
 
 /// The longest a switchover may take: every script at its limit, here and there.
@@ -102,11 +103,17 @@ fn is_able(peer: &PeerReport) -> bool {
 fn peers(session: &Session, view: &View) -> String {
     let one = |peer: &PeerReport| {
         let name = session.name_of(peer.node);
-        match peer.saying.filter(|_| peer.liveness != Liveness::Dead) {
-            Some(saying) if !saying.fit => format!("{name} is unfit"),
-            Some(saying) if is_audible(peer) => format!("{name} says {} and is not willing", word(saying.word)),
-            Some(saying) => format!("{name} is {}: {}", liveness(peer.liveness), word(saying.word)),
-            None => format!("{name} is {}", liveness(peer.liveness)),
+        let Some(saying) = peer.saying.filter(|_| matches!(peer.liveness, Liveness::Absent) || is_audible(peer)) else {
+            return format!("{name} is {}", liveness(peer.liveness));
+        };
+        let Word::Left { cause } = saying.word else {
+            let unfit = if saying.fit { "is not willing" } else { "is unfit" };
+            return format!("{name} says {} and {unfit}: 'explain' there says why", word(saying.word));
+        };
+        match cause {
+            LeaveCause::Operator => format!("{name} is offline: 'online' there ends that"),
+            LeaveCause::Gateway => format!("{name} has lost its gateway"),
+            LeaveCause::Stopped => format!("{name} is stopped: 'start' there starts it"),
         }
     };
     let said: Vec<_> = view.record.receiver.peers.iter().map(one).collect();
@@ -167,8 +174,6 @@ fn tell(session: &Session, outcome: Option<Outcome>, limit: Duration) -> Result<
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
-    use pha_core::LeaveCause;
-
     use super::*;
     use crate::samples;
 

@@ -9,7 +9,7 @@ use crate::programs::DISPLAY_ORDER;
 use crate::session::Session;
 use crate::stat::state_word;
 use crate::times::period;
-use crate::view::View;
+use crate::view::{View, word_since};
 
 /// The whole table.
 pub(crate) fn table(session: &Session, view: &View) -> String {
@@ -30,7 +30,7 @@ pub(crate) fn table(session: &Session, view: &View) -> String {
 fn headline(session: &Session, view: &View) -> String {
     let mut line = format!("{}: {}", session.node, view.record.prompt_state());
     let Some(report) = view.report() else { return line + "\n" };
-    let since = period(view.now.since(report.since));
+    let since = period(view.now.since(word_since(report)));
     line += &format!(", {} for {since}: {}\n", word(report.saying.word), report.reason);
     line += &format!(
         "term {} (decision {}), gateway {}",
@@ -107,7 +107,7 @@ fn peers(session: &Session, view: &View) -> String {
 }
 
 fn link_cells(view: &View, link: &LinkReport) -> [String; 4] {
-    let heard = link.heard_at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", period(view.now.since(at))));
+    let heard = link.heard_at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", period(view.silence(at))));
     let sent = link.received + link.lost;
     [link.address.clone(), heard, format!("{} of {sent}", link.lost), period(link.longest_gap)]
 }
@@ -153,6 +153,8 @@ fn gateway(gateway: Gateway) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::samples;
 
@@ -175,6 +177,18 @@ peer  is               says     link      heard     lost       longest gap
 lb2   alive for 1 min  OFFLINE  10.0.0.2  0 ms ago  3 of 1003  210 ms
 ";
         assert_eq!(table(&Session::sample(), &samples::active_with_standby()), expected);
+    }
+
+    /// Else a heartbeat that comes every 200 ms would seem to have missed the dead time.
+    #[test]
+    fn a_peer_is_as_old_as_the_receiver_found_it_unless_the_receiver_is_stuck() {
+        let mut view = samples::standby();
+        view.record.receiver.tick = samples::at(1);
+        view.record.receiver.peers[0].links[0].heard_at = Some(samples::at(1) - Duration::from_millis(150));
+        assert!(table(&Session::sample(), &view).contains("150 ms ago"));
+        view.record.receiver.tick = samples::at(60);
+        view.record.receiver.peers[0].links[0].heard_at = Some(samples::at(60));
+        assert!(table(&Session::sample(), &view).contains("1 min ago  3 of 1003"));
     }
 
     #[test]

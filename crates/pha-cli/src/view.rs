@@ -47,7 +47,10 @@ impl View {
         record.supervise.pid = running(Program::Supervise).unwrap_or(0);
         record.sender.running &= record.sender.pid != 0;
         if record.receiver.pid == 0 {
-            record.receiver.peers.iter_mut().for_each(|peer| peer.liveness = Liveness::Unheard);
+            for peer in &mut record.receiver.peers {
+                peer.liveness = Liveness::Unheard;
+                peer.config_differs = false;
+            }
         }
         Self { record, now }
     }
@@ -69,6 +72,13 @@ impl View {
             Program::Supervise => self.record.supervise.tick,
         };
         (self.pid(program) != 0).then(|| self.now.since(tick))
+    }
+
+    /// How old a peer's last word was when the receiver last wrote, which it does once a second: what came since then
+    /// stands nowhere. By now, where the receiver writes no more.
+    pub(crate) fn silence(&self, heard_at: BootTime) -> Duration {
+        let asked = if self.is_stale(Program::Receiver) { self.now } else { self.record.receiver.tick };
+        asked.since(heard_at)
     }
 
     /// The process exists and gives no sign of life.
@@ -105,9 +115,9 @@ impl View {
         self.report().is_some_and(|report| report.role == Role::Active)
     }
 
-    /// STATUS; `None` (undef) without supervise.
+    /// STATUS; `None` (undef) without supervise. A node that has left and rests is OFFLINE.
     pub(crate) fn status(&self) -> Option<Status> {
-        self.record.status()
+        self.report().map(|report| report.saying.word.status().unwrap_or(Status::Offline))
     }
 
     /// RECEIVER_IN; `None` (undef) without a receiver.
@@ -129,6 +139,12 @@ impl View {
 /// The peer is heard now.
 pub(crate) fn is_audible(peer: &PeerReport) -> bool {
     matches!(peer.liveness, Liveness::Alive | Liveness::Suspect)
+}
+
+/// Since when a node has said what it says. The reason may have changed meanwhile.
+pub(crate) fn word_since(report: &SuperviseReport) -> BootTime {
+    let last = report.history.last().filter(|step| step.to == report.saying.word);
+    last.map_or(report.since, |step| step.at)
 }
 
 /// What a database that cannot be used means for the operator.

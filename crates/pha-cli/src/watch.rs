@@ -3,6 +3,7 @@
 //! On a terminal it draws on the second screen, which leaves the first as it was. Elsewhere it prints the state once
 //! and again at every change.
 
+use std::env;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::screen::{print, write_raw};
 use crate::session::Session;
 use crate::table::table;
 use crate::view::View;
-use crate::{document, interrupt, stat};
+use crate::{document, stat, wait};
 
 /// Ages are drawn anew this often, and Ctrl-C is seen within it.
 const STEP: Duration = Duration::from_millis(250);
@@ -24,13 +25,16 @@ const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Runs until Ctrl-C or until nobody reads any more.
 pub(crate) fn run(session: &Session) -> Result<(), Failure> {
+    // TERM=dumb and no TERM know no second screen.
+    let draws =
+        session.terminal && !session.json && env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
     let cannot_watch = |error| Failure::from_io("watch", &session.var_dir(), &error);
     let mut watch = session.database().watch().map_err(cannot_watch)?;
-    interrupt::arm();
-    let _restored = if session.terminal { Some(SecondScreen::enter()?) } else { None };
+    wait::arm_interrupt();
+    let _restored = if draws { Some(SecondScreen::enter()?) } else { None };
     let mut shown = String::new();
-    while !interrupt::requested() {
-        draw(session, &mut shown)?;
+    while !wait::interrupted() {
+        draw(session, draws, &mut shown)?;
         poll::wait(&[watch.as_fd()], Some(STEP)).map_err(cannot_watch)?;
         watch.changed().map_err(cannot_watch)?;
     }
@@ -38,12 +42,11 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
 }
 
 /// Shows the state if it is not what is `shown` already.
-fn draw(session: &Session, shown: &mut String) -> Result<(), Failure> {
+fn draw(session: &Session, draws: bool, shown: &mut String) -> Result<(), Failure> {
     let view = View::take(session);
-    let terminal = session.terminal && !session.json;
     let (key, text) = match &view {
         Err(failure) => (failure.to_string(), failure.to_string()),
-        Ok(view) if terminal => (table(session, view), table(session, view)),
+        Ok(view) if draws => (table(session, view), table(session, view)),
         Ok(view) if session.json => (essence(view), document::status(session, view).to_string()),
         Ok(view) => (stat::block(view), stat::block(view)),
     };
@@ -51,7 +54,7 @@ fn draw(session: &Session, shown: &mut String) -> Result<(), Failure> {
         return Ok(());
     }
     *shown = key;
-    if terminal { write_raw(&format!("{HOME_AND_CLEAR}{text}\nCtrl-C ends this\n")) } else { print(&text) }
+    if draws { write_raw(&format!("{HOME_AND_CLEAR}{text}\nCtrl-C ends this\n")) } else { print(&text) }
 }
 
 /// What is worth another line of JSON: everything but ages and counters.

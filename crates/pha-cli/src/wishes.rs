@@ -2,17 +2,23 @@
 
 use std::env;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
-use pha_core::BootTime;
-use pha_core::report::Wishes;
+use pha_core::report::{SuperviseReport, Wishes};
+use pha_core::{BootTime, Reason};
 use pha_status::{Durability, OperatorSection, Patience};
 use pha_sys::clock;
+use serde_json::json;
 
 use crate::commands::Switch;
 use crate::failure::Failure;
-use crate::screen::{print, warn};
+use crate::screen::{print, print_json, warn};
 use crate::session::Session;
 use crate::view::{View, status_failure};
+use crate::wait;
+
+/// supervise follows a wish within milliseconds; after this long something is wrong with it.
+const ATTENTION: Duration = Duration::from_secs(1);
 
 /// Changes the wishes under the database's lock and notes who did it.
 ///
@@ -32,16 +38,28 @@ pub(crate) fn change(session: &Session, change: impl FnOnce(&mut Wishes)) -> Res
     Ok(())
 }
 
+/// Waits until supervise has followed, so that the next command meets what this one asked for.
+pub(crate) fn await_followed(session: &Session, followed: impl Fn(&SuperviseReport) -> bool) -> Result<(), Failure> {
+    // Without supervise the wish waits for its start.
+    let is_done = |view: &View| view.report().is_none_or(&followed).then_some(());
+    if wait::until(session, ATTENTION, is_done)?.is_none() {
+        warn("written down, but pha-supervise has not followed yet: 'status' says whether it works");
+    }
+    Ok(())
+}
+
 /// `maintenance [on|off]`.
 pub(crate) fn maintenance(session: &Session, switch: Option<Switch>) -> Result<(), Failure> {
-    match switch {
-        Some(Switch::On) => change(session, |wishes| wishes.maintenance = true),
-        Some(Switch::Off) => change(session, |wishes| wishes.maintenance = false),
-        None => {
-            let is_on = View::take(session)?.record.operator.wishes.maintenance;
-            print(if is_on { "maintenance is on" } else { "maintenance is off" })
-        }
+    if let Some(switch) = switch {
+        let on = switch == Switch::On;
+        change(session, |wishes| wishes.maintenance = on)?;
+        return await_followed(session, |report| (report.reason == Reason::Maintenance) == on);
     }
+    let on = View::take(session)?.record.operator.wishes.maintenance;
+    if session.json {
+        return print_json(&json!({ "maintenance": on }));
+    }
+    print(if on { "maintenance is on" } else { "maintenance is off" })
 }
 
 /// Now, as the daemons count.

@@ -1,7 +1,6 @@
-//! Homes with a status database as the daemons would have left it, and daemons that can be started and stopped.
+//! Homes with a status database as the daemons would have left it.
 //!
-//! A "running" daemon is a locked pid file here; its process id is that of the test. Programs in `bin/` are one Perl script
-//! that takes and frees its pid file as the real ones do.
+//! A "running" daemon is a locked pid file here; its process id is that of the test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,12 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pha_core::report::{LinkReport, Liveness, PeerReport, ResourceReport, ResourceState, SuperviseReport, Transition};
-use pha_core::{BootTime, Gateway, LeaveCause, NodeId, Reason, Role, Saying, Serial, Term, Word};
+use pha_core::report::{Liveness, PeerReport};
+use pha_core::{BootTime, LeaveCause, Reason, Role, Word};
 use pha_status::{Database, Durability, Patience, ReceiverSection, SenderSection, SuperviseSection};
 use pha_sys::clock;
 use pha_sys::pidfile::PidFile;
 use tempfile::TempDir;
+
+use crate::reports;
 
 const CONFIG: &str = "\
 NODES=lb1 lb2
@@ -28,9 +29,6 @@ RES_ipaddr=10.0.0.20/24 eth0
 /// What every agent of these homes does.
 const AGENT: &str = "#!/bin/sh\nexit 0\n";
 
-/// A stand-in for the daemons, and for their foreground calls.
-const PROGRAM: &str = include_str!("program.pl");
-
 /// One installation in a folder of its own.
 pub struct FakeHome {
     folder: TempDir,
@@ -39,7 +37,7 @@ pub struct FakeHome {
 }
 
 impl FakeHome {
-    /// `NAME [MORE]`: never-started, active, standby, alone, kept, stopped, corrupt, no-config, bad-config.
+    /// never-started, active, standby, alone, kept, stopped, corrupt, no-config, bad-config.
     pub fn named(name: &str) -> Self {
         let mut home = Self::empty();
         match name {
@@ -80,18 +78,15 @@ impl FakeHome {
         home
     }
 
-    /// Configuration, agents, programs; nothing was started.
+    /// Configuration and agents; nothing was started.
     pub fn empty() -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap(), daemons: Vec::new() };
-        for folder in ["bin", "etc", "res", "var/run", "var/log"] {
+        for folder in ["etc", "res", "var/run", "var/log"] {
             fs::create_dir_all(home.root().join(folder)).unwrap();
         }
         home.configure(CONFIG);
         for agent in ["service", "ipaddr"] {
             executable(&home.root().join("res").join(agent), AGENT);
-        }
-        for program in ["pha-sender", "pha-receiver", "pha-supervise"] {
-            executable(&home.root().join("bin").join(program), PROGRAM);
         }
         home
     }
@@ -152,8 +147,8 @@ impl FakeHome {
     pub fn decide(&self, role: Role, word: Word, reason: Reason) {
         let pid = std::process::id();
         let change = |section: &mut SuperviseSection| {
-            let report = Some(report(role, word, reason));
-            *section = SuperviseSection { pid, tick: far_future(), report, config_loaded: BootTime::ZERO };
+            let report = Some(reports::report(role, word, reason, |_| far_future()));
+            *section = SuperviseSection { pid, tick: far_future(), report, config_loaded: far_future() };
         };
         self.database().update(Durability::Volatile, Patience::Daemon, change).unwrap();
     }
@@ -169,74 +164,9 @@ fn far_future() -> BootTime {
     BootTime::since_boot(clock::boot_time()) + Duration::from_secs(3600)
 }
 
-fn saying(word: Word) -> Saying {
-    let term = Term::next(Term::NONE, id(1));
-    Saying { word, term, gateway: Gateway::Reachable, fit: true, willing: true, config_hash: 7 }
-}
-
-fn id(number: usize) -> NodeId {
-    NodeId::new(number).unwrap()
-}
-
-fn report(role: Role, word: Word, reason: Reason) -> SuperviseReport {
-    let state = if role == Role::Active { ResourceState::Up } else { ResourceState::Down };
-    let resource = |name: &str| ResourceReport {
-        name: name.to_owned(),
-        state,
-        since: far_future(),
-        failures: 0,
-        held: false,
-        last_error: None,
-        duration: Duration::from_millis(12),
-    };
-    let step = Transition {
-        at: far_future(),
-        from: Word::Offline { clean: true },
-        to: word,
-        role,
-        reason,
-        term: saying(word).term,
-    };
-    SuperviseReport {
-        saying: saying(word),
-        progress_until: None,
-        role,
-        highest_term: saying(word).term,
-        reason,
-        since: far_future(),
-        until: None,
-        announce: true,
-        unfit_until: None,
-        resources: vec![resource("service"), resource("ipaddr")],
-        history: vec![step],
-        last_conflict: None,
-    }
-}
-
 /// The other node as the receiver hears it.
 pub fn peer(liveness: Liveness, word: Word) -> PeerReport {
-    let link = LinkReport {
-        address: "10.0.0.2".to_owned(),
-        heard_at: Some(far_future()),
-        longest_gap: Duration::from_millis(210),
-        received: 1000,
-        lost: 3,
-    };
-    PeerReport {
-        node: id(2),
-        liveness,
-        liveness_since: far_future(),
-        saying: Some(saying(word)),
-        word_since: far_future(),
-        progress_until: None,
-        serial: Serial { incarnation: 5, sequence: 1003 },
-        heard_at: Some(far_future()),
-        hears_us: Serial { incarnation: 9, sequence: 500 },
-        reply_wanted: Serial::default(),
-        supervise_age: Duration::from_millis(300),
-        config_differs: false,
-        links: vec![link],
-    }
+    reports::peer(liveness, Some(word), |_| far_future())
 }
 
 /// The word of a node after `offline`.

@@ -1,12 +1,14 @@
 //! The prompt and `watch` on a pseudo-terminal, which `script` of util-linux provides.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use crate::PROGRAM;
 use crate::homes::FakeHome;
+use crate::pair::Pair;
 use pha_core::{Reason, Role, Word};
 
 fn script_is_missing() -> bool {
@@ -18,11 +20,11 @@ fn script_is_missing() -> bool {
 }
 
 /// `pha-cli words` on a terminal; its history stays in the test's home.
-fn on_a_terminal(home: &FakeHome, words: &str) -> Child {
-    let command = format!("{PROGRAM} --home {} --node lb1 {words}", home.root().display());
+fn on_a_terminal(home: &Path, words: &str) -> Child {
+    let command = format!("{PROGRAM} --home {} --node lb1 {words}", home.display());
     Command::new("script")
         .args(["-qec", &command, "/dev/null"])
-        .env("HOME", home.root())
+        .env("HOME", home)
         .env("TERM", "xterm")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -59,7 +61,7 @@ fn the_prompt_shows_node_and_state_and_ctrl_c_leaves_the_line() {
         return;
     }
     let home = FakeHome::named("standby");
-    let child = on_a_terminal(&home, "");
+    let child = on_a_terminal(home.root(), "");
     let steps = [
         ("[lb1:Standby] > ", "maintenan\x03"),
         ("[lb1:Standby] > ", "maintenance on\r"),
@@ -83,8 +85,37 @@ fn ctrl_d_leaves_and_tab_completes() {
     }
     let home = FakeHome::named("never-started");
     let steps = [("[lb1:NOTRUNNING] > ", "mai\t\r"), ("maintenance is off", ""), ("[lb1:NOTRUNNING] > ", "\x04")];
-    let (shown, code) = converse(on_a_terminal(&home, ""), &steps);
+    let (shown, code) = converse(on_a_terminal(home.root(), ""), &steps);
     assert_eq!(code, Some(0), "{shown}");
+}
+
+/// What is typed or pasted while a command runs is not lost.
+#[test]
+fn lines_typed_ahead_and_pasted_lines_run_one_after_the_other() {
+    if script_is_missing() {
+        return;
+    }
+    let home = FakeHome::named("never-started");
+    let steps = [
+        ("[lb1:NOTRUNNING] > ", "maintenance on\rmaintenance\r"),
+        ("maintenance is on", "\x1b[200~maintenance off\nmaintenance\x1b[201~\r"),
+        ("maintenance is off", ""),
+        ("[lb1:NOTRUNNING] > ", "\x04"),
+    ];
+    let (shown, code) = converse(on_a_terminal(home.root(), ""), &steps);
+    assert_eq!(code, Some(0), "{shown}");
+}
+
+/// P75.
+#[test]
+fn daemons_survive_ctrl_c_and_the_end_of_their_terminal() {
+    if script_is_missing() {
+        return;
+    }
+    let pair = Pair::new();
+    let steps = [("[lb1:NOTRUNNING] > ", "start\r"), ("[lb1:Standby] > ", "\x03\x03"), ("[lb1:", "\x04")];
+    let (shown, _) = converse(on_a_terminal(&pair.home("lb1"), ""), &steps);
+    assert_eq!(pair.running("lb1").len(), 3, "{shown}");
 }
 
 #[test]
@@ -93,7 +124,7 @@ fn status_on_a_terminal_is_a_table() {
         return;
     }
     let home = FakeHome::named("active");
-    let (shown, _) = converse(on_a_terminal(&home, "status"), &[]);
+    let (shown, _) = converse(on_a_terminal(home.root(), "status"), &[]);
     assert!(shown.starts_with("lb1: Active, ONLINE for 0 ms: active") && !shown.contains("$VAR1"), "{shown}");
 }
 
@@ -103,7 +134,7 @@ fn watch_on_a_terminal_leaves_it_as_it_was() {
         return;
     }
     let home = FakeHome::named("active");
-    let (shown, code) = converse(on_a_terminal(&home, "watch"), &[("lb1: Active", "\x03")]);
+    let (shown, code) = converse(on_a_terminal(home.root(), "watch"), &[("lb1: Active", "\x03")]);
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("\x1b[?1049h") && shown.trim_end().ends_with("\x1b[?25h\x1b[?1049l"), "{shown:?}");
 }
