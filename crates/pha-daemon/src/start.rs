@@ -129,7 +129,7 @@ pub fn run(program: Program, options: &Options, body: impl FnOnce(&mut Daemon) -
         Ok(mut daemon) => {
             daemon.ready = Some(ready);
             let result = body(&mut daemon);
-            conclude(program, &mut daemon, result)
+            conclude(program, daemon, result)
         }
     }
 }
@@ -141,14 +141,17 @@ fn report(program: Program, refusal: &Refusal) -> i32 {
     refusal.code
 }
 
-fn conclude(program: Program, daemon: &mut Daemon, result: anyhow::Result<()>) -> i32 {
+fn conclude(program: Program, mut daemon: Daemon, result: anyhow::Result<()>) -> i32 {
     let Err(error) = result else {
         log::info!("ended");
         return exit::OK;
     };
     let (code, message) = verdict(&error);
     log::error!("{message}");
-    if let Some(ready) = daemon.ready.take() {
+    let ready = daemon.ready.take();
+    // Its pid file is emptied first: `fail` does not return.
+    drop(daemon);
+    if let Some(ready) = ready {
         report(program, &Refusal::new(code, message));
         ready.fail(code);
     }
@@ -231,7 +234,7 @@ impl Daemon {
     }
 
     /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a
-    /// restart. `None` keeps the one in force, because the new one has errors (all are logged) or is the same.
+    /// restart. `None` keeps the one in force, because the new one has errors; all are logged.
     pub fn reload(&mut self) -> Option<Reloaded> {
         if let Err(error) = self.log.reopen() {
             log::error!("the log cannot be opened again: {error}");
@@ -248,7 +251,6 @@ impl Daemon {
         let reloaded = Reloaded::new(&self.config, &new);
         if reloaded.changed.is_empty() && reloaded.waiting.is_empty() {
             log::info!("reloaded: nothing changed");
-            return None;
         }
         if !reloaded.waiting.is_empty() {
             log::warn!("reloaded: {} will take effect after a restart of the daemons", reloaded.waiting.join(", "));

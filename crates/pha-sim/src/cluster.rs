@@ -278,6 +278,11 @@ impl Cluster {
         }
     }
 
+    /// Time passes and nobody runs: the host of both machines stood still.
+    pub fn stand_still(&mut self, ms: u64) {
+        self.now += ms;
+    }
+
     /// Lets time pass until `test` holds; panics with the log after `bound` milliseconds.
     pub fn until(&mut self, bound: u64, what: &str, test: impl Fn(&Self) -> bool) -> u64 {
         let from = self.now;
@@ -363,12 +368,16 @@ impl Cluster {
             return;
         };
         let before = receiver.report().clone();
+        let due = receiver.next_deadline();
         while node.inbox.front().is_some_and(|(due, _)| *due <= now) {
             let (_, heartbeat) = node.inbox.pop_front().unwrap();
             if heartbeat.serial > node.highest {
                 node.highest = heartbeat.serial;
                 receiver.heartbeat_received(&heartbeat, 0, Arrival::Newest, at(now));
             }
+        }
+        if let Some(lateness) = due.map(|due| at(now).since(due)).filter(|late| *late > node.settings.dead_time / 4) {
+            receiver.was_late(lateness, at(now));
         }
         receiver.deadline_passed(at(now));
         let after = receiver.report();

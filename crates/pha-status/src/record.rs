@@ -130,7 +130,8 @@ impl Record {
     #[must_use]
     pub fn status(&self) -> Option<Status> {
         let report = self.supervise.report.as_ref().filter(|_| self.supervise.pid != 0)?;
-        report.saying.word.status()
+        // A node that rests after a release is OFFLINE, though its heartbeat says why it left.
+        Some(report.saying.word.status().unwrap_or(Status::Offline))
     }
 
     /// RECEIVER_IN: the peers' word. Of several peers one that is ONLINE counts most, then PROGRESS, then OFFLINE;

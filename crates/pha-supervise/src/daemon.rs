@@ -294,7 +294,9 @@ impl Supervise {
         self.supervisor.reconfigure(settings(&daemon.home, &config, &daemon.me), now);
         self.section.config_loaded = now;
         daemon.config = config;
-        log::info!("reloaded: {}", reloaded.changed.join(", "));
+        if !reloaded.changed.is_empty() {
+            log::info!("reloaded: {}", reloaded.changed.join(", "));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::detector::same_word;
 use crate::heartbeat::Saying;
 use crate::reason::Reason;
 use crate::report::{HISTORY, SuperviseReport, Transition};
-use crate::word::{Gateway, Word};
+use crate::word::{Gateway, Role, Word};
 
 impl Supervisor {
     /// What stands in the status database and, in part, in every heartbeat.
@@ -55,7 +55,9 @@ impl Supervisor {
 
     fn announces(&self) -> bool {
         let resting = self.rest.is_some_and(|rest| self.now >= rest.since + self.farewell_time());
-        !resting && self.decision.action != Action::Pause
+        // Of two nodes that were both away one must speak first; a standby's word can do no harm.
+        let pausing = self.decision.action == Action::Pause && self.role == Role::Active;
+        !resting && !pausing
     }
 
     pub(super) fn note_gateway(&mut self, before: Gateway) {

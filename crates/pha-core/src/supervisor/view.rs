@@ -103,7 +103,9 @@ impl Supervisor {
     /// Would take over if asked.
     pub(super) fn willing(&self) -> bool {
         let gateway = matches!(self.gateway.state(), Gateway::Off | Gateway::Reachable);
+        let holds = self.resources.iter().any(|resource| resource.held);
         self.settled
+            && !holds
             && self.fitness.is_fit()
             && gateway
             && !self.outside.deaf
