@@ -51,6 +51,8 @@ pub struct PeerView {
     pub state: PeerState,
     /// Nothing was heard of it for the dead time: what it said last may not be true any more.
     pub silent: bool,
+    /// It speaks, but has not heard this node for long: it cannot give way.
+    pub deaf: bool,
     /// The term it last acted under.
     pub term: Term,
     /// It would take over if asked.
@@ -194,6 +196,12 @@ impl View {
         (term, std::cmp::Reverse(node))
     }
 
+    /// Of two nodes that are both active, or both about to be, this one gives way: the later decision stays. A peer that
+    /// does not hear this node cannot give way, so this one must.
+    fn gives_way_to(&self, peer: &PeerView) -> bool {
+        peer.deaf || self.outranked_by(peer)
+    }
+
     fn outranked_by(&self, peer: &PeerView) -> bool {
         Self::precedence(peer.term, peer.node) > Self::precedence(self.term, self.me)
     }
@@ -273,7 +281,7 @@ fn knowledge(view: &View) -> Option<Decision> {
 fn peers_first(view: &View) -> Option<Decision> {
     let starting = view.doing == Doing::Starting;
     if view.any(PeerState::Starting) || view.any(PeerState::Stopping) {
-        let claimed = |peer: &PeerView| peer.state == PeerState::Starting && view.outranked_by(peer);
+        let claimed = |peer: &PeerView| peer.state == PeerState::Starting && view.gives_way_to(peer);
         return Some(if starting && view.peers.iter().any(claimed) {
             decision(Action::Release, Reason::PeerClaimed)
         } else {
@@ -281,7 +289,7 @@ fn peers_first(view: &View) -> Option<Decision> {
         });
     }
     if view.any(PeerState::Online) {
-        let outranked = view.peers.iter().any(|peer| peer.state == PeerState::Online && view.outranked_by(peer));
+        let outranked = view.peers.iter().any(|peer| peer.state == PeerState::Online && view.gives_way_to(peer));
         return Some(match (view.is_online(), outranked) {
             (false, _) => decision(Action::Release, Reason::PeerActive),
             (true, true) => decision(Action::Release, Reason::BothActive),

@@ -89,6 +89,7 @@ impl PeerDetector {
                 serial: Serial::default(),
                 heard_at: None,
                 hears_us: Serial::default(),
+                hears_us_at: now,
                 reply_wanted: Serial::default(),
                 supervise_age: Duration::ZERO,
                 config_differs: false,
@@ -179,6 +180,9 @@ impl PeerDetector {
         // Remaining time runs down by itself; what is stored must change only when the peer's mind does.
         report.saying = Some(Saying { word: without_remaining(said.word), ..said });
         report.serial = heartbeat.serial;
+        if heartbeat.heard != report.hears_us || !matches!(report.liveness, Liveness::Alive | Liveness::Suspect) {
+            report.hears_us_at = now;
+        }
         report.hears_us = heartbeat.heard;
         report.supervise_age = heartbeat.supervise_age;
         report.config_differs = said.config_hash != self.own_config;

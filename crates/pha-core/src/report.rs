@@ -62,6 +62,8 @@ pub struct PeerReport {
     pub heard_at: Option<BootTime>,
     /// The newest of our heartbeats it has heard; behind ours for long means a one-way link.
     pub hears_us: Serial,
+    /// When that last grew; the peer tells it about once a second.
+    pub hears_us_at: BootTime,
     /// Its newest heartbeat that asked for an answer.
     pub reply_wanted: Serial,
     /// Age of its supervise tick when it last spoke.

@@ -31,11 +31,13 @@ fn peers() -> Vec<PeerView> {
     let mut all = Vec::new();
     for state in PEER_STATES {
         for willing in BOTH {
-            for (gateway, silent) in [(Gateway::Reachable, false), (Gateway::Lost, false), (Gateway::Reachable, true)] {
+            let apart =
+                [(Gateway::Lost, false, false), (Gateway::Reachable, true, false), (Gateway::Reachable, false, true)];
+            for (gateway, silent, deaf) in [(Gateway::Reachable, false, false)].into_iter().chain(apart) {
                 // This node has id 2 and acted under count 5: a peer before it in both orders, and one behind.
                 for (id, count) in [(1, 6), (3, 4)] {
                     let term = Term::from_value(count * 256 + 256 - u64::from(node(id).number()));
-                    all.push(PeerView { node: node(id), state, silent, term, willing, gateway });
+                    all.push(PeerView { node: node(id), state, silent, deaf, term, willing, gateway });
                 }
             }
         }
@@ -93,7 +95,7 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
 }
 
 fn peer(number: usize, state: PeerState, term: Term, willing: bool) -> PeerView {
-    PeerView { node: node(number), state, silent: false, term, willing, gateway: Gateway::Off }
+    PeerView { node: node(number), state, silent: false, deaf: false, term, willing, gateway: Gateway::Off }
 }
 
 /// A healthy standby that has never decided anything.
@@ -159,10 +161,10 @@ fn documented(v: &View) -> (u8, Action) {
         (5, v.away, Action::Pause),
         (6, v.deaf, Action::Keep),
         (6, s == PeerState::Unheard, Action::Keep),
-        (7, s == PeerState::Starting && v.doing == Doing::Starting && behind, Action::Release),
+        (7, s == PeerState::Starting && v.doing == Doing::Starting && (behind || peer.deaf), Action::Release),
         (7, busy, Action::Keep),
         (8, s == PeerState::Online && !online, Action::Release),
-        (9, s == PeerState::Online && behind, Action::Release),
+        (9, s == PeerState::Online && (behind || peer.deaf), Action::Release),
         (9, s == PeerState::Online, Action::BeActive),
         (7, s == PeerState::Kept && !active, Action::Keep),
         (10, active && v.fit && v.failback_due, Action::Release),

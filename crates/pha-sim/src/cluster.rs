@@ -42,6 +42,8 @@ pub struct Cluster {
     pub cut: [[bool; 2]; 2],
     /// Whether the nodes can ask each other's address on the wire.
     pub same_wire: bool,
+    /// Agents take up to so much longer, in ms, each call differently.
+    pub slowness: u64,
     /// The core's notes, with time and node.
     pub log: Vec<String>,
     /// For how long now both nodes have held the address, in ms.
@@ -75,6 +77,7 @@ impl Cluster {
             nodes: vec![Node::new(one), Node::new(two)],
             cut: [[false; 2]; 2],
             same_wire: true,
+            slowness: 0,
             log: Vec::new(),
             two_up_for: 0,
             most_two_up: 0,
@@ -263,7 +266,9 @@ impl Cluster {
         agents.took.push((self.now, call.resource, call.call));
         let hangs = call.call == Call::Start && agents.start_hangs[call.resource];
         call.forced = hangs.then_some(Outcome::TimedOut);
-        call.ends = self.now + if hangs { u64::try_from(limit.as_millis()).unwrap() } else { AGENT };
+        let spread = self.now.wrapping_mul(31) + call.resource as u64 * 17 + call.call as u64 * 7;
+        let takes = AGENT + spread % (self.slowness + 1);
+        call.ends = self.now + if hangs { u64::try_from(limit.as_millis()).unwrap() } else { takes };
         agents.running.push(call);
     }
 

@@ -507,3 +507,18 @@ fn a_standby_that_holds_a_resource_down_is_no_heir() {
     c.pass(5000);
     assert_eq!(c.active(), [0]);
 }
+
+#[test]
+fn of_two_active_nodes_the_one_that_is_not_heard_gives_way() {
+    // P21
+    for direction in [0, 1] {
+        let mut c = Cluster::running();
+        c.cut_link(true);
+        c.until(2000, "both are active", |c| c.active() == [0, 1]);
+        c.cut_link(false);
+        c.cut[direction][1 - direction] = true;
+        c.until(5000, "one is left", |c| c.active().len() == 1);
+        c.pass(10_000);
+        assert_eq!(c.active().len(), 1, "direction {direction}");
+    }
+}

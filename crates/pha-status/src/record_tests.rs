@@ -35,6 +35,7 @@ fn peer(node: usize, liveness: Liveness, word: Word) -> PeerReport {
         serial: Serial { incarnation: 5, sequence: 77 },
         heard_at: Some(at(101)),
         hears_us: Serial { incarnation: 9, sequence: 500 },
+        hears_us_at: at(100),
         reply_wanted: Serial { incarnation: 5, sequence: 60 },
         supervise_age: Duration::from_millis(150),
         config_differs: true,

@@ -77,6 +77,7 @@ pub(crate) fn peer(liveness: Liveness, word: Option<Word>, at: At) -> PeerReport
         serial: Serial { incarnation: 5, sequence: 1003 },
         heard_at: word.map(|_| at(0)),
         hears_us: Serial { incarnation: 9, sequence: 500 },
+        hears_us_at: at(0),
         reply_wanted: Serial::default(),
         supervise_age: Duration::from_millis(300),
         config_differs: false,

@@ -161,6 +161,7 @@ impl Supervisor {
         }
         let Some(plan) = &mut self.plan else { return };
         if plan.verifying {
+            self.check_touched();
             return;
         }
         if plan.current.is_none() {
@@ -187,16 +188,23 @@ impl Supervisor {
     }
 
     fn begin_verifying(&mut self) {
-        let Some(plan) = &mut self.plan else { return };
-        plan.verifying = true;
-        let touched = plan.touched.clone();
-        for index in &touched {
-            if self.resources[*index].running.is_none() {
-                self.run(*index, Call::Check);
-            }
+        if let Some(plan) = &mut self.plan {
+            plan.verifying = true;
         }
+        self.check_touched();
+    }
+
+    /// Checks what is not verified yet, as soon as nothing else runs on it.
+    fn check_touched(&mut self) {
+        let Some(plan) = &self.plan else { return };
+        let touched = plan.touched.clone();
         if touched.is_empty() {
             self.finish_plan();
+        }
+        for index in touched {
+            if self.resources[index].running.is_none() {
+                self.run(index, Call::Check);
+            }
         }
     }
 

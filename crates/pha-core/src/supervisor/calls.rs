@@ -105,9 +105,7 @@ impl Supervisor {
         }
         let verifying = self.plan.as_ref().is_some_and(|plan| plan.verifying && plan.touched.contains(&index));
         if verifying {
-            if outcome == Outcome::Cancelled {
-                self.run(index, Call::Check);
-            } else {
+            if outcome != Outcome::Cancelled {
                 self.verified(index);
             }
             return;

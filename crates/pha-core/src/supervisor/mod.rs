@@ -364,7 +364,12 @@ impl Supervisor {
         let checks = self.resources.iter().map(|resource| resource.next_check);
         let peers = self.outside.peers.iter();
         let peer_timers = peers.flat_map(|peer| {
-            [peer.progress_until, Some(peer.word_since + s.lease), peer.heard_at.map(|at| at + s.dead_time)]
+            [
+                peer.progress_until,
+                Some(peer.word_since + s.lease),
+                Some(peer.hears_us_at + self.deaf_time()),
+                peer.heard_at.map(|at| at + s.dead_time),
+            ]
         });
         own.into_iter().flatten().chain(checks).chain(peer_timers.flatten())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Supervisor, witness};
+use super::{Supervisor, TICK, witness};
 use crate::decide::{Doing, OfflineRequest, PeerState, PeerView, Quorum, View, Witness};
 use crate::node::Term;
 use crate::report::{Liveness, PeerReport, ResourceState};
@@ -50,7 +50,15 @@ impl Supervisor {
     pub(super) fn peer_view(&self, peer: &PeerReport) -> PeerView {
         let (term, willing, gateway) =
             peer.saying.map_or((Term::NONE, false, Gateway::Off), |s| (s.term, s.willing, s.gateway));
-        PeerView { node: peer.node, state: self.peer_state(peer), silent: self.is_silent(peer), term, willing, gateway }
+        PeerView {
+            node: peer.node,
+            state: self.peer_state(peer),
+            silent: self.is_silent(peer),
+            deaf: self.is_deaf_to_us(peer),
+            term,
+            willing,
+            gateway,
+        }
     }
 
     fn peer_state(&self, peer: &PeerReport) -> PeerState {
@@ -102,12 +110,11 @@ impl Supervisor {
 
     /// Would take over if asked.
     pub(super) fn willing(&self) -> bool {
-        let gateway = matches!(self.gateway.state(), Gateway::Off | Gateway::Reachable);
         let holds = self.resources.iter().any(|resource| resource.held);
         self.settled
             && !holds
             && self.fitness.is_fit()
-            && gateway
+            && self.gateway.state() != Gateway::Lost
             && !self.outside.deaf
             && !self.outside.wishes.maintenance
             && self.offline_request() == OfflineRequest::None
@@ -145,6 +152,15 @@ impl Supervisor {
                 self.gateway.retest(self.now);
             }
         }
+    }
+
+    fn is_deaf_to_us(&self, peer: &PeerReport) -> bool {
+        self.now >= peer.hears_us_at + self.deaf_time()
+    }
+
+    /// A peer that hears us says so at least every second [`TICK`].
+    pub(super) fn deaf_time(&self) -> Duration {
+        self.settings.dead_time + 2 * TICK
     }
 
     fn is_silent(&self, peer: &PeerReport) -> bool {
