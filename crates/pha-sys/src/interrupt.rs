@@ -26,7 +26,8 @@ impl Interrupt {
         let (pressed, mut press) = io::pipe()?;
         // The only possible failure is that nobody listens any more.
         let handler = move || drop(press.write(b"!"));
-        ctrlc::try_set_handler(handler).map_err(|error| match error {
+        // Also where the parent had it ignored, as shells do for what they put into the background.
+        ctrlc::set_handler(handler).map_err(|error| match error {
             ctrlc::Error::MultipleHandlers => io::Error::new(io::ErrorKind::AlreadyExists, error),
             ctrlc::Error::System(error) => error,
             ctrlc::Error::NoSuchSignal(_) => io::Error::other(error),
