@@ -58,12 +58,6 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
         self.last.as_ref().is_some_and(|last| S::of(record) != last)
     }
 
-    /// Whether the last write failed.
-    #[must_use]
-    pub const fn is_failing(&self) -> bool {
-        self.failure.is_some()
-    }
-
     fn note_failure(&mut self, error: StatusError) {
         if self.failure.is_none() {
             log::error!("{error}; trying again");

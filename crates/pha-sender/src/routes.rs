@@ -122,7 +122,7 @@ impl Routes {
             }
         };
         let to = SocketAddr::new(to, self.port);
-        log::info!("heartbeats go to {} at {to} from {source}", self.me_and(peer));
+        log::info!("heartbeats go to node {peer} from {} at {to} from {source}", self.me.name);
         self.routes.push(Route { peer, socket, to, errors: 0, last_error: String::new() });
         Ok(())
     }
@@ -134,10 +134,6 @@ impl Routes {
         let own = self.known.get(&self.me.id).map_or(&[][..], Vec::as_slice);
         let same = own.get(index).filter(fits);
         same.or_else(|| own.iter().find(fits)).copied().unwrap_or(unspecified)
-    }
-
-    fn me_and(&self, peer: NodeId) -> String {
-        format!("node {peer} from {}", self.me.name)
     }
 }
 

@@ -25,7 +25,7 @@ pub use fitness::MAX_ROUNDS;
 pub use messages::{Command, Event, Note, Outside, Restored, Settings};
 pub use plan::KILL_GRACE;
 
-use crate::decide::{Decision, View, decide};
+use crate::decide::{Decision, decide};
 use crate::gateway::GatewayMonitor;
 use crate::node::Term;
 use crate::reason::Reason;
@@ -377,11 +377,5 @@ impl Supervisor {
     fn take_commands(&mut self) -> Vec<Command> {
         let commands = std::mem::take(&mut self.commands);
         self.publish_first(commands)
-    }
-
-    /// The view that the table decides on, for `explain` and for tests.
-    #[must_use]
-    pub fn current_view(&self) -> View {
-        self.view()
     }
 }
