@@ -19,9 +19,10 @@ fn script_is_missing() -> bool {
     missing
 }
 
-/// `pha-cli words` on a terminal; its history stays in the test's home.
+/// `pha-cli words` on a terminal; its history stays in the test's home. It takes the shell's place: some shells between it
+/// and `script` would die of the same Ctrl-C and tell their own exit code.
 fn on_a_terminal(home: &Path, words: &str) -> Child {
-    let command = format!("{PROGRAM} --home {} --node lb1 {words}", home.display());
+    let command = format!("exec {PROGRAM} --home {} --node lb1 {words}", home.display());
     Command::new("script")
         .args(["-qec", &command, "/dev/null"])
         .env("HOME", home)
