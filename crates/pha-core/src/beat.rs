@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::heartbeat::{Saying, Serial};
 use crate::node::NodeId;
 use crate::report::{Liveness, PeerReport, SuperviseReport};
@@ -20,7 +22,7 @@ const COPIES: u32 = 2;
 const QUICK: u32 = 10;
 
 /// The sender's two times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BeatSettings {
     /// `HEARTBEAT_INT`.
     pub interval: Duration,
@@ -29,7 +31,7 @@ pub struct BeatSettings {
 }
 
 /// What supervise has put into the status database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Said {
     /// What to say.
     pub saying: Saying,
@@ -59,7 +61,7 @@ impl Said {
 }
 
 /// One round of heartbeats to be sent to every peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Round {
     /// What to say, with the time that remains worked out.
     pub saying: Saying,
@@ -70,7 +72,7 @@ pub struct Round {
 }
 
 /// Decides when a round of heartbeats goes out.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Beat {
     settings: BeatSettings,
     said: Option<Said>,

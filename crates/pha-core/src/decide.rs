@@ -4,6 +4,8 @@
 //! them stand the rules that make it safe; the first that matches wins. Whatever is unknown keeps or waits: no rule takes
 //! over on missing knowledge.
 
+use serde::{Deserialize, Serialize};
+
 use crate::node::{NodeId, Term};
 use crate::reason::Reason;
 use crate::word::{Gateway, LeaveCause, Role};
@@ -208,7 +210,7 @@ impl View {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Change nothing; what is under way goes on.
     Keep,
@@ -223,7 +225,7 @@ pub enum Action {
 }
 
 /// What to do and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decision {
     /// What.
     pub action: Action,

@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::heartbeat::{Heartbeat, Saying, Serial};
 use crate::node::NodeId;
 use crate::report::{LinkReport, Liveness, PeerReport};
@@ -19,7 +21,7 @@ use crate::time::BootTime;
 use crate::word::Word;
 
 /// The detector's times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DetectorSettings {
     /// `HEARTBEAT_INT`.
     pub interval: Duration,
@@ -42,7 +44,7 @@ impl DetectorSettings {
 }
 
 /// Whether a heartbeat brings news or is a copy that came over another link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Arrival {
     /// Newer than anything heard.
     Newest,
@@ -51,7 +53,7 @@ pub enum Arrival {
 }
 
 /// Watches one peer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PeerDetector {
     settings: DetectorSettings,
     own_config: u32,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::BootTime;
 use crate::word::Gateway;
 
@@ -12,7 +14,7 @@ use crate::word::Gateway;
 pub const ECHOES: u32 = 7;
 
 /// Tests the gateway round by round.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GatewayMonitor {
     interval: Duration,
     timeout: Duration,
@@ -22,7 +24,7 @@ pub struct GatewayMonitor {
     next_round: BootTime,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Round {
     began: BootTime,
     sent: u32,

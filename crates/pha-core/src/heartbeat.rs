@@ -34,7 +34,7 @@ pub struct Saying {
 }
 
 /// A heartbeat as the datagram carries it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Who says it.
     pub node: NodeId,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::report::{ResourceReport, ResourceState};
 use crate::time::BootTime;
 
 /// How a resource is configured, as far as decisions care.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResourceSettings {
     /// Its name: `ipaddr` or `service.web`.
     pub name: String,
@@ -25,7 +27,7 @@ pub struct ResourceSettings {
 }
 
 /// What an agent is called for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Call {
     /// `start`; leased resources get a lease.
     Start,
@@ -56,7 +58,7 @@ impl Call {
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// Exit status 0.
     Succeeded,
@@ -71,7 +73,7 @@ pub enum Outcome {
 }
 
 /// A resource and all that is remembered of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
     /// Its settings.
     pub settings: ResourceSettings,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::node::{NodeId, Term};
 use crate::reason::Reason;
 use crate::report::{PeerReport, SuperviseReport, Transition, Wishes};
@@ -9,7 +11,7 @@ use crate::resource::{Call, Outcome, ResourceSettings};
 use crate::word::Gateway;
 
 /// What the configuration says, as far as decisions care.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
     /// This node.
     pub me: NodeId,
@@ -42,7 +44,7 @@ pub struct Settings {
 }
 
 /// What the status database says about others, and what it remembered of this node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Outside {
     /// The receiver's section.
     pub peers: Vec<PeerReport>,
@@ -55,7 +57,7 @@ pub struct Outside {
 }
 
 /// What survives a restart of supervise: never a role.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Restored {
     /// The term this node last acted under in this boot.
     pub own_term: Term,
@@ -72,7 +74,7 @@ impl From<&SuperviseReport> for Restored {
 }
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// The status database changed.
     OutsideChanged(Box<Outside>),

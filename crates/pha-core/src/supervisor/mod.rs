@@ -21,6 +21,8 @@ mod witness;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use fitness::MAX_ROUNDS;
 pub use messages::{Command, Event, Note, Outside, Restored, Settings};
 pub use plan::KILL_GRACE;
@@ -41,14 +43,14 @@ use witness::Probed;
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// A rest after a release: first LEFT is announced, then the heartbeat rests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Rest {
     cause: LeaveCause,
     since: BootTime,
 }
 
 /// How far an ordered end of the daemon has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Ending {
     /// Not asked for.
     No,
@@ -63,7 +65,7 @@ enum Ending {
 }
 
 /// The machine.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Supervisor {
     settings: Settings,
     now: BootTime,
@@ -107,6 +109,8 @@ pub struct Supervisor {
     ending: Ending,
     published: Option<SuperviseReport>,
     next_tick: BootTime,
+    /// Empty between two events.
+    #[serde(skip)]
     commands: Vec<Command>,
 }
 

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::report::ResourceState;
 use crate::resource::{Call, Resource};
 use crate::time::BootTime;
@@ -15,7 +17,7 @@ use crate::word::Direction;
 pub const KILL_GRACE: Duration = Duration::from_secs(2);
 
 /// A sequence of calls under way.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Plan {
     /// Which way it goes.
     pub direction: Direction,

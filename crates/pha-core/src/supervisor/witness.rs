@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::decide::Witness;
 use crate::time::BootTime;
 
@@ -11,7 +13,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 const VALID: Duration = Duration::from_millis(250);
 
 /// What the probes of one resource have said.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Probed {
     began: Option<BootTime>,
     answer: Option<(BootTime, bool)>,
