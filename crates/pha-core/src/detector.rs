@@ -207,6 +207,19 @@ pub fn same_word(a: Word, b: Word) -> bool {
     without_remaining(a) == without_remaining(b)
 }
 
+/// Whether reports have changed in what others act on; figures alone can wait for the next tick.
+#[must_use]
+pub fn brings_news(before: &[PeerReport], after: &[PeerReport]) -> bool {
+    let news = |a: &PeerReport, b: &PeerReport| {
+        a.liveness != b.liveness
+            || a.saying != b.saying
+            || a.progress_until.is_some() != b.progress_until.is_some()
+            || a.reply_wanted != b.reply_wanted
+            || a.config_differs != b.config_differs
+    };
+    before.len() != after.len() || before.iter().zip(after).any(|(a, b)| news(a, b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,59 +1,66 @@
-//! Two nodes and what lies between them.
+//! Virtual machines, what lies between them, and time that jumps from one thing that happens to the next.
 
+use fastrand::Rng;
+use pha_core::report::{OfflineWish, Wishes};
+use pha_core::resource::Call;
+use pha_core::supervisor::{Event, Settings};
+use pha_core::{BootTime, Status, Term};
+use pha_status::Record;
+use pha_wire::Codec;
 use std::time::Duration;
 
-use pha_core::beat::{Beat, BeatSettings, Said};
-use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
-use pha_core::report::{OfflineWish, ResourceState, Wishes};
-use pha_core::resource::{Call, Outcome};
-use pha_core::supervisor::{Command, Event, Restored, Settings, Supervisor};
-use pha_core::{BootTime, Heartbeat, NodeId, Serial, Status, Term};
+use crate::agents::Agent;
+use crate::audit::Audit;
+use crate::clock::{Clock, Micros};
+use crate::fault::{Behaviour, Fault, Program};
+use crate::happening::{Happening, line};
+use crate::network::Network;
+use crate::node::{Node, settings};
 
-use crate::node::{Node, Running, settings};
+/// From an event to the program that it wakes.
+const REACTION: Micros = 100;
+/// Milliseconds since 1970 when a simulation begins: for incarnations.
+const EPOCH: u64 = 1_800_000_000_000;
 
-/// One of the three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// pha-receiver.
-    Receiver,
-    /// pha-sender.
-    Sender,
-    /// pha-supervise.
-    Supervise,
-}
-
-/// A heartbeat takes so long, in ms.
-const LATENCY: u64 = 1;
-/// An agent takes so long, in ms.
-const AGENT: u64 = 3;
-
-fn at(ms: u64) -> BootTime {
-    BootTime::ZERO + Duration::from_millis(ms)
+/// How a cluster is made.
+#[derive(Debug, Clone)]
+pub struct Making {
+    /// One configuration for each node.
+    pub settings: Vec<Settings>,
+    /// Heartbeat links between each pair.
+    pub links: usize,
+    /// How wrong each clock goes, in parts in a million.
+    pub clocks: Vec<i32>,
+    /// For everything that chance decides.
+    pub seed: u64,
 }
 
 /// The cluster; nodes are counted from 0, lb1 is node 0.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
-    /// Milliseconds since everything booted.
-    pub now: u64,
-    /// The nodes.
+    /// Microseconds since the beginning.
+    pub now: Micros,
+    /// The machines.
     pub nodes: Vec<Node>,
-    /// `cut[a][b]`: datagrams from a to b are lost.
-    pub cut: [[bool; 2]; 2],
-    /// Whether the nodes can ask each other's address on the wire.
-    pub same_wire: bool,
-    /// Agents take up to so much longer, in ms, each call differently.
-    pub slowness: u64,
-    /// The core's notes, with time and node.
-    pub log: Vec<String>,
-    /// For how long now both nodes have held the address, in ms.
-    pub two_up_for: u64,
-    /// The longest such time since the last [`Cluster::reset_audit`].
-    pub most_two_up: u64,
-    /// For how long now nobody has held the address, in ms.
-    pub none_up_for: u64,
-    /// The longest such time since the last [`Cluster::reset_audit`].
-    pub most_none_up: u64,
+    /// What lies between them.
+    pub network: Network,
+    /// Who held the address, and for how long.
+    pub audit: Audit,
+    /// All that happened, oldest first.
+    pub happened: Vec<(Micros, Happening)>,
+    pub(crate) codec: Codec,
+    pub(crate) rng: Rng,
+}
+
+/// What is due next on a machine or between machines. The order decides when two are due at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Wakeup(usize),
+    Kernel(usize),
+    Datagram,
+    Receiver(usize),
+    Sender(usize),
+    Supervise(usize),
 }
 
 impl Default for Cluster {
@@ -72,364 +79,30 @@ impl Cluster {
     /// Two nodes with these settings.
     #[must_use]
     pub fn with(one: Settings, two: Settings) -> Self {
+        Self::made(Making { settings: vec![one, two], links: 1, clocks: vec![0, 0], seed: 0 })
+    }
+
+    /// A cluster; nothing runs.
+    #[must_use]
+    pub fn made(making: Making) -> Self {
+        let count = making.settings.len();
+        let clock = |index: usize| Clock::booted(0, making.clocks.get(index).copied().unwrap_or(0));
+        let nodes = making.settings.iter().cloned().enumerate();
         Self {
             now: 1,
-            nodes: vec![Node::new(one), Node::new(two)],
-            cut: [[false; 2]; 2],
-            same_wire: true,
-            slowness: 0,
-            log: Vec::new(),
-            two_up_for: 0,
-            most_two_up: 0,
-            none_up_for: 0,
-            most_none_up: 0,
+            nodes: nodes.map(|(index, settings)| Node::new(settings, count, clock(index))).collect(),
+            network: Network::new(count, making.links),
+            audit: Audit::default(),
+            happened: Vec::new(),
+            codec: Codec::new("sim", None),
+            rng: Rng::with_seed(making.seed),
         }
     }
 
-    /// Starts all three programs of a node.
-    pub fn start(&mut self, n: usize) {
-        self.start_receiver(n);
-        self.start_sender(n);
-        self.start_supervise(n);
-    }
-
-    /// Starts pha-receiver.
-    pub fn start_receiver(&mut self, n: usize) {
-        let now = at(self.now);
-        let node = &mut self.nodes[n];
-        let (interval, dead_time) = (node.settings.heartbeat_interval, node.settings.dead_time);
-        let s = DetectorSettings { interval, dead_time, init_dead: dead_time * 2 };
-        node.receiver = Some(PeerDetector::new(NodeId::new(2 - n).unwrap(), vec!["peer".into()], 1, s, now));
-        node.inbox.clear();
-    }
-
-    /// Starts pha-sender.
-    pub fn start_sender(&mut self, n: usize) {
-        let now = at(self.now);
-        let node = &mut self.nodes[n];
-        let silence_limit = node.settings.lease - node.settings.dead_time;
-        node.sender = Some(Beat::new(BeatSettings { interval: node.settings.heartbeat_interval, silence_limit }, now));
-        node.incarnation += 1;
-        node.sequence = 0;
-        self.tell_sender(n);
-    }
-
-    /// Starts pha-supervise; it remembers the terms of its database.
-    pub fn start_supervise(&mut self, n: usize) {
-        let now = at(self.now);
-        let node = &mut self.nodes[n];
-        let restored = node.report.as_ref().map_or_else(Restored::default, |(report, _)| Restored::from(report));
-        node.exited = false;
-        node.supervise = Some(Supervisor::new(node.settings.clone(), restored, now));
-        self.tell_supervise(n);
-    }
-
-    /// Ends a single program, with its children.
-    pub fn kill(&mut self, n: usize, program: Program) {
-        let node = &mut self.nodes[n];
-        match program {
-            Program::Receiver => node.receiver = None,
-            Program::Sender => node.sender = None,
-            Program::Supervise => {
-                node.supervise = None;
-                node.agents.running.clear();
-            }
-        }
-    }
-
-    /// Starts a single program.
-    pub fn start_program(&mut self, n: usize, program: Program) {
-        match program {
-            Program::Receiver => self.start_receiver(n),
-            Program::Sender => self.start_sender(n),
-            Program::Supervise => self.start_supervise(n),
-        }
-    }
-
-    /// Power off: everything is gone, the database keeps what a reboot keeps.
-    pub fn crash(&mut self, n: usize) {
-        self.kill_all(n);
-        let node = &mut self.nodes[n];
-        node.agents.up.iter_mut().for_each(|up| *up = false);
-        node.agents.running.clear();
-        if let Some((report, _)) = &mut node.report {
-            report.saying.term = Term::NONE;
-        }
-    }
-
-    /// `kill -9` of everything: resources stay up.
-    pub fn kill_all(&mut self, n: usize) {
-        let node = &mut self.nodes[n];
-        node.supervise = None;
-        node.receiver = None;
-        node.sender = None;
-        node.agents.running.clear();
-    }
-
-    /// Cuts or heals everything between the nodes.
-    pub fn cut_link(&mut self, cut: bool) {
-        self.cut = [[false, cut], [cut, false]];
-        self.same_wire = !cut;
-    }
-
-    /// Changes the operator's wishes.
-    pub fn wish(&mut self, n: usize, change: impl FnOnce(&mut Wishes)) {
-        change(&mut self.nodes[n].wishes);
-        self.tell_supervise(n);
-    }
-
-    /// `offline` for some seconds.
-    pub fn offline(&mut self, n: usize, seconds: u64) {
-        let wish =
-            OfflineWish { since: at(self.now), until: at(self.now) + Duration::from_secs(seconds), force: false };
-        self.wish(n, |wishes| wishes.offline = Some(wish));
-    }
-
-    /// Feeds an event to a node's supervisor.
-    pub fn event(&mut self, n: usize, event: Event) {
-        let now = at(self.now);
-        let Some(supervise) = &mut self.nodes[n].supervise else { return };
-        let commands = supervise.handle(event, now);
-        for command in commands {
-            self.carry_out(n, command);
-        }
-    }
-
-    fn tell_supervise(&mut self, n: usize) {
-        let outside = self.nodes[n].outside();
-        self.event(n, Event::OutsideChanged(Box::new(outside)));
-    }
-
-    fn tell_sender(&mut self, n: usize) {
-        let now = at(self.now);
-        let node = &mut self.nodes[n];
-        let peers: Vec<_> = node.receiver.iter().map(|receiver| receiver.report().clone()).collect();
-        let said = node.report.as_ref().map(|(report, tick)| Said::from_report(report, *tick));
-        if let Some(sender) = &mut node.sender {
-            sender.record_changed(said, &peers, now);
-        }
-    }
-
-    fn publish(&mut self, n: usize) -> bool {
-        let now = at(self.now);
-        let node = &mut self.nodes[n];
-        let Some(supervise) = &node.supervise else { return false };
-        if !node.database_writable {
-            return false;
-        }
-        if supervise.is_settled() || node.report.is_none() || node.exited {
-            node.report = Some((supervise.report(), now));
-        }
-        self.tell_sender(n);
-        true
-    }
-
-    fn carry_out(&mut self, n: usize, command: Command) {
-        match command {
-            Command::Publish => {
-                self.publish(n);
-            }
-            Command::StoreTerm => {
-                let stored = self.publish(n);
-                self.event(n, Event::TermStored(stored));
-            }
-            Command::Run { resource, call, limit, lease, sole, .. } => {
-                self.run(n, Running { ends: 0, resource, call, forced: None, lease, sole }, limit);
-            }
-            Command::Cancel { resource } => {
-                for running in &mut self.nodes[n].agents.running {
-                    if running.resource == resource {
-                        running.ends = self.now + 1;
-                        running.forced = Some(Outcome::Cancelled);
-                    }
-                }
-            }
-            Command::Ping => {
-                if self.nodes[n].gateway_answers {
-                    let due = self.now + 1;
-                    self.nodes[n].echoes.push(due);
-                }
-            }
-            Command::Note(note) => self.log.push(format!("{:>7} lb{} {note:?}", self.now, n + 1)),
-            Command::Exit => self.nodes[n].exited = true,
-        }
-    }
-
-    fn run(&mut self, n: usize, mut call: Running, limit: Duration) {
-        let agents = &mut self.nodes[n].agents;
-        assert!(
-            !agents.running.iter().any(|running| running.resource == call.resource),
-            "two calls of one resource at once on lb{}: {call:?}\n{}",
-            n + 1,
-            self.log.join("\n")
-        );
-        agents.took.push((self.now, call.resource, call.call));
-        let hangs = call.call == Call::Start && agents.start_hangs[call.resource];
-        call.forced = hangs.then_some(Outcome::TimedOut);
-        let spread = self.now.wrapping_mul(31) + call.resource as u64 * 17 + call.call as u64 * 7;
-        let takes = AGENT + spread % (self.slowness + 1);
-        call.ends = self.now + if hangs { u64::try_from(limit.as_millis()).unwrap() } else { takes };
-        agents.running.push(call);
-    }
-
-    /// Lets `ms` milliseconds pass.
-    pub fn pass(&mut self, ms: u64) {
-        for _ in 0..ms {
-            self.now += 1;
-            for n in 0..2 {
-                self.step_node(n);
-            }
-            self.audit();
-        }
-    }
-
-    /// Time passes and nobody runs: the host of both machines stood still.
-    pub fn stand_still(&mut self, ms: u64) {
-        self.now += ms;
-    }
-
-    /// Lets time pass until `test` holds; panics with the log after `bound` milliseconds.
-    pub fn until(&mut self, bound: u64, what: &str, test: impl Fn(&Self) -> bool) -> u64 {
-        let from = self.now;
-        while !test(self) {
-            assert!(self.now - from < bound, "not within {bound} ms: {what}\n{}", self.log.join("\n"));
-            self.pass(1);
-        }
-        self.now - from
-    }
-
-    fn step_node(&mut self, n: usize) {
-        self.finish_calls(n);
-        let now = self.now;
-        let answered = self.nodes[n].echoes.iter().any(|due| *due <= now);
-        self.nodes[n].echoes.retain(|due| *due > now);
-        if answered && self.nodes[n].gateway_answers {
-            self.event(n, Event::GatewayAnswered);
-        }
-        self.hear(n);
-        self.speak(n);
-        let due = self.nodes[n].supervise.as_ref().is_some_and(|supervise| supervise.next_deadline() <= at(now));
-        if due {
-            self.event(n, Event::DeadlinePassed);
-        }
-        // The kernel takes a leased address away when nobody renews it.
-        let node = &mut self.nodes[n];
-        if node.lease_until.is_some_and(|until| now > until) {
-            node.agents.up[1] = false;
-        }
-    }
-
-    fn finish_calls(&mut self, n: usize) {
-        let now = self.now;
-        let (done, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.nodes[n].agents.running).into_iter().partition(|running| running.ends <= now);
-        self.nodes[n].agents.running = rest;
-        for running in done {
-            let outcome = running.forced.unwrap_or_else(|| self.effect(n, &running));
-            let Running { resource, call, .. } = running;
-            let duration = Duration::from_millis(AGENT);
-            let message = "said so".to_owned();
-            self.event(n, Event::CallFinished { resource, call, outcome, message, duration });
-        }
-    }
-
-    fn effect(&mut self, n: usize, running: &Running) -> Outcome {
-        let Running { resource, call, lease, sole, .. } = *running;
-        let other_holds = self.same_wire && self.nodes[1 - n].agents.up[resource];
-        let now = self.now;
-        let agents = &mut self.nodes[n].agents;
-        let success = match call {
-            Call::Start if agents.start_fails[resource] => false,
-            // Duplicate detection: the agent looks unless it is told that nobody else can hold the address.
-            Call::Start | Call::Keep if resource == 1 && other_holds && !agents.up[1] && !sole => false,
-            Call::Stop if agents.stop_fails[resource] => false,
-            Call::Start | Call::Keep => {
-                agents.up[resource] = true;
-                true
-            }
-            Call::Stop => {
-                agents.up[resource] = false;
-                true
-            }
-            Call::Check => agents.up[resource],
-            Call::Probe => other_holds,
-            Call::Announce => true,
-        };
-        if success && lease {
-            self.nodes[n].lease_until = Some(now + 3000);
-        } else if success && call == Call::Keep && resource == 1 {
-            self.nodes[n].lease_until = None;
-        }
-        if success { Outcome::Succeeded } else { Outcome::Failed }
-    }
-
-    fn hear(&mut self, n: usize) {
-        let now = self.now;
-        let node = &mut self.nodes[n];
-        let Some(receiver) = &mut node.receiver else {
-            if now.is_multiple_of(1000) {
-                self.tell_supervise(n);
-            }
-            return;
-        };
-        let before = receiver.report().clone();
-        let due = receiver.next_deadline();
-        while node.inbox.front().is_some_and(|(due, _)| *due <= now) {
-            let (_, heartbeat) = node.inbox.pop_front().unwrap();
-            if heartbeat.serial > node.highest {
-                node.highest = heartbeat.serial;
-                receiver.heartbeat_received(&heartbeat, 0, Arrival::Newest, at(now));
-            }
-        }
-        if let Some(lateness) = due.map(|due| at(now).since(due)).filter(|late| *late > node.settings.dead_time / 4) {
-            receiver.was_late(lateness, at(now));
-        }
-        receiver.deadline_passed(at(now));
-        let after = receiver.report();
-        let news = before.liveness != after.liveness
-            || before.saying != after.saying
-            || before.progress_until.is_some() != after.progress_until.is_some()
-            || before.reply_wanted != after.reply_wanted;
-        if news || now.is_multiple_of(1000) {
-            self.tell_supervise(n);
-            self.tell_sender(n);
-        }
-    }
-
-    fn speak(&mut self, n: usize) {
-        let now = self.now;
-        let node = &mut self.nodes[n];
-        let Some(round) = node.sender.as_mut().and_then(|sender| sender.deadline_passed(at(now))) else { return };
-        node.sequence += 1;
-        let heartbeat = Heartbeat {
-            node: node.id,
-            serial: Serial { incarnation: node.incarnation, sequence: node.sequence },
-            saying: round.saying,
-            reply_wanted: round.reply_wanted,
-            heard: node.highest,
-            supervise_age: round.supervise_age,
-        };
-        if !self.cut[n][1 - n] {
-            self.nodes[1 - n].inbox.push_back((now + LATENCY, heartbeat));
-        }
-    }
-
-    fn audit(&mut self) {
-        let both = self.nodes[0].agents.up[1] && self.nodes[1].agents.up[1];
-        let none = !self.nodes[0].agents.up[1] && !self.nodes[1].agents.up[1];
-        self.two_up_for = if both { self.two_up_for + 1 } else { 0 };
-        self.none_up_for = if none { self.none_up_for + 1 } else { 0 };
-        self.most_two_up = self.most_two_up.max(self.two_up_for);
-        self.most_none_up = self.most_none_up.max(self.none_up_for);
-    }
-
-    /// Begins to count anew.
-    pub fn reset_audit(&mut self) {
-        self.most_two_up = 0;
-        self.most_none_up = 0;
-    }
-
-    /// A running pair, lb1 active.
+    /// A running pair with the documented defaults, lb1 active.
+    ///
+    /// # Panics
+    /// If it does not come up.
     #[must_use]
     pub fn running() -> Self {
         let mut cluster = Self::new();
@@ -437,20 +110,373 @@ impl Cluster {
         cluster.until(3000, "lb1 becomes active", |c| c.nodes[0].status() == Some(Status::Online));
         cluster.start(1);
         cluster.pass(3000);
-        assert_eq!(cluster.nodes[1].status(), Some(Status::Offline));
-        cluster.reset_audit();
+        assert_eq!(cluster.nodes[1].status(), Some(Status::Offline), "{}", cluster.story());
+        cluster.audit.reset();
         cluster
+    }
+
+    /// Starts whatever does not run on a node.
+    pub fn start(&mut self, n: usize) {
+        self.apply(&Fault::Start { node: n });
+    }
+
+    /// Milliseconds since the beginning.
+    #[must_use]
+    pub const fn ms(&self) -> u64 {
+        self.now / 1000
+    }
+
+    /// Lets `ms` milliseconds pass.
+    pub fn pass(&mut self, ms: u64) {
+        let until = self.now + ms * 1000;
+        while self.step(until) {}
+    }
+
+    /// Does the next thing that is due until `limit`; false, at that time, if there is none.
+    pub fn step(&mut self, limit: Micros) -> bool {
+        let Some((at, due)) = self.next().filter(|(at, _)| *at <= limit) else {
+            self.now = self.now.max(limit);
+            return false;
+        };
+        self.now = self.now.max(at);
+        match due {
+            Due::Wakeup(n) => self.nodes[n].asleep_until = 0,
+            Due::Kernel(n) => self.kernel(n),
+            Due::Datagram => self.deliver(),
+            Due::Receiver(n) => {
+                self.nodes[n].receiver.stalled_until = 0;
+                self.wake_receiver(n);
+            }
+            Due::Sender(n) => {
+                self.nodes[n].sender.stalled_until = 0;
+                self.wake_sender(n);
+            }
+            Due::Supervise(n) => {
+                self.nodes[n].supervise.stalled_until = 0;
+                self.wake_supervise(n);
+            }
+        }
+        self.watch();
+        true
+    }
+
+    /// Lets time pass until `test` holds; milliseconds that it took.
+    ///
+    /// # Panics
+    /// With the story, if it does not within `bound` milliseconds.
+    pub fn until(&mut self, bound: u64, what: &str, test: impl Fn(&Self) -> bool) -> u64 {
+        let from = self.now;
+        while !test(self) {
+            assert!(self.now - from < bound * 1000, "not within {bound} ms: {what}\n{}", self.story());
+            self.step(from + bound * 1000);
+        }
+        (self.now - from) / 1000
+    }
+
+    /// All that happened and matters, a line each.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let news = self.happened.iter().filter(|(_, happening)| happening.is_news());
+        news.map(|(at, happening)| line(*at, happening)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Every call begun on a node: milliseconds since the beginning, resource, which call.
+    pub fn calls(&self, n: usize) -> impl Iterator<Item = (u64, usize, Call)> {
+        self.happened.iter().filter_map(move |(at, happening)| {
+            let Happening::Called { node, resource, call } = happening else { return None };
+            (*node == n).then_some((at / 1000, *resource, *call))
+        })
     }
 
     /// Indices of the nodes that are ONLINE.
     #[must_use]
     pub fn active(&self) -> Vec<usize> {
-        (0..2).filter(|n| self.nodes[*n].status() == Some(Status::Online)).collect()
+        (0..self.nodes.len()).filter(|n| self.nodes[*n].status() == Some(Status::Online)).collect()
     }
 
-    /// Whether a node reports a resource as up.
+    /// Nothing is wrong anywhere, and nobody has asked for anything.
     #[must_use]
-    pub fn is_up(&self, n: usize, resource: usize) -> bool {
-        self.nodes[n].report.as_ref().unwrap().0.resources[resource].state == ResourceState::Up
+    pub fn is_well(&self) -> bool {
+        self.network.is_whole() && self.nodes.iter().all(|node| node.is_well(self.now))
+    }
+
+    /// Lets a fault happen.
+    pub fn apply(&mut self, fault: &Fault) {
+        self.happened.push((self.now, Happening::Fault(fault.clone())));
+        let soon = self.now + REACTION;
+        match *fault {
+            Fault::Crash { node } => self.crash(node),
+            Fault::Start { node } => Program::ALL.into_iter().for_each(|program| self.start_program(node, program)),
+            Fault::StartProgram { node, program } => self.start_program(node, program),
+            Fault::Kill { node, program } => self.kill(node, program),
+            Fault::KillAll { node } => Program::ALL.into_iter().for_each(|program| self.kill(node, program)),
+            Fault::Stop { node } => self.tell_to_end(node),
+            Fault::Stall { node, program, ms } => self.stall(node, program, self.now + ms * 1000),
+            Fault::Suspend { node, ms } => self.nodes[node].asleep_until = self.now + ms * 1000,
+            Fault::Starve { node, ms } => self.nodes[node].starved = ms * 1000,
+            Fault::Cut { from, to, link, cut } => self.network.cut(from, to, link, cut),
+            Fault::Isolate { node, cut } => self.network.isolate(node, cut),
+            Fault::Weather { loss_percent, repeat_percent, jitter_ms } => {
+                self.network.loss_percent = loss_percent;
+                self.network.repeat_percent = repeat_percent;
+                self.network.jitter = jitter_ms * 1000;
+            }
+            Fault::OtherProtocol { node, other } => self.nodes[node].other_protocol = other,
+            Fault::Gateway { node, answers } => self.nodes[node].gateway_answers = answers,
+            Fault::ResourceDies { node, resource } => self.nodes[node].agents[resource].up = false,
+            Fault::Agent { node, resource, call, behaviour } => {
+                self.nodes[node].agents[resource].behave(call, behaviour);
+            }
+            Fault::SlowAgents { node, ms } => self.nodes[node].slowness = ms * 1000,
+            Fault::Writable { node, writable } => self.nodes[node].writable = writable,
+            Fault::LoseDatabase { node } => {
+                self.nodes[node].record = Record::default();
+                self.nodes[node].notify(soon);
+            }
+            Fault::Offline { node, seconds, force } => {
+                let since = self.local(node);
+                let until = since + Duration::from_secs(seconds);
+                self.wish(node, |wishes| wishes.offline = Some(OfflineWish { since, until, force }));
+            }
+            Fault::Online { node } => {
+                let now = self.local(node);
+                self.wish(node, |wishes| (wishes.offline, wishes.forgiven) = (None, now));
+            }
+            Fault::Maintenance { node, on } => self.wish(node, |wishes| wishes.maintenance = on),
+            Fault::Hold { node, resource, on } => self.hold(node, resource, on),
+        }
+        self.watch();
+    }
+
+    /// Everything is whole again, every program runs, and the operator's wishes are taken back.
+    pub fn heal(&mut self) {
+        self.happened.push((self.now, Happening::Healed));
+        self.network.heal();
+        for n in 0..self.nodes.len() {
+            let node = &mut self.nodes[n];
+            (node.gateway_answers, node.writable, node.other_protocol, node.starved) = (true, true, false, 0);
+            node.slowness = 0;
+            for agent in &mut node.agents {
+                (agent.start, agent.stop, agent.check) = <(Behaviour, Behaviour, Behaviour)>::default();
+            }
+            let forgiven = node.local(self.now);
+            self.wish(n, |wishes| *wishes = Wishes { forgiven, ..Wishes::default() });
+            Program::ALL.into_iter().for_each(|program| self.start_program(n, program));
+        }
+    }
+
+    fn wish(&mut self, n: usize, change: impl FnOnce(&mut Wishes)) {
+        let at = self.local(n);
+        let operator = &mut self.nodes[n].record.operator;
+        change(&mut operator.wishes);
+        "operator".clone_into(&mut operator.by);
+        operator.at = at;
+        self.replaced(n);
+    }
+
+    fn hold(&mut self, n: usize, resource: usize, on: bool) {
+        let name = self.nodes[n].settings.resources[resource].name.clone();
+        self.wish(n, |wishes| {
+            wishes.held.retain(|held| *held != name);
+            if on {
+                wishes.held.push(name);
+            }
+        });
+    }
+
+    fn crash(&mut self, n: usize) {
+        Program::ALL.into_iter().for_each(|program| self.kill(n, program));
+        let node = &mut self.nodes[n];
+        node.powered = false;
+        node.stopping = false;
+        node.asleep_until = 0;
+        node.inbox.clear();
+        node.echoes.clear();
+        node.agents.iter_mut().for_each(Agent::lose_power);
+    }
+
+    fn start_program(&mut self, n: usize, program: Program) {
+        if !self.nodes[n].powered {
+            let node = &mut self.nodes[n];
+            node.powered = true;
+            node.clock.reboot(self.now);
+            node.record = std::mem::take(&mut node.record).after_reboot("another boot");
+        }
+        if self.nodes[n].runs(program) {
+            return;
+        }
+        match program {
+            Program::Receiver => self.start_receiver(n),
+            Program::Sender => self.start_sender(n),
+            Program::Supervise => self.start_supervise(n),
+        }
+    }
+
+    /// Ends a single program as `kill -9` does.
+    fn kill(&mut self, n: usize, program: Program) {
+        let node = &mut self.nodes[n];
+        match program {
+            Program::Receiver => {
+                node.receiver.kill();
+                node.inbox.clear();
+            }
+            Program::Sender => node.sender.kill(),
+            Program::Supervise => {
+                node.supervise.kill();
+                node.stopping = false;
+                node.agents.iter_mut().for_each(Agent::orphan);
+            }
+        }
+    }
+
+    fn stall(&mut self, n: usize, program: Program, until: Micros) {
+        let node = &mut self.nodes[n];
+        match program {
+            Program::Receiver => node.receiver.stalled_until = until,
+            Program::Sender => node.sender.stalled_until = until,
+            Program::Supervise => node.supervise.stalled_until = until,
+        }
+    }
+
+    fn tell_to_end(&mut self, n: usize) {
+        let at = self.now + REACTION;
+        let node = &mut self.nodes[n];
+        if let Some(supervise) = &mut node.supervise.core {
+            node.stopping = true;
+            supervise.waiting.push(Event::StopRequested);
+            node.supervise.wake_by(at);
+        }
+    }
+
+    /// Supervise said its last word; the sender repeats it, and `stop` ends the other two.
+    pub(crate) fn supervise_ended(&mut self, n: usize) {
+        self.wake_sender(n);
+        self.say_farewell(n);
+        self.kill(n, Program::Sender);
+        self.kill(n, Program::Receiver);
+        self.nodes[n].record.receiver.pid = 0;
+        self.nodes[n].stopping = false;
+    }
+
+    /// What is due next, and when.
+    fn next(&self) -> Option<(Micros, Due)> {
+        let mut next = self.network.next().map(|at| (at, Due::Datagram));
+        let mut offer = |at: Option<Micros>, due: Due| {
+            if let Some(at) = at
+                && next.is_none_or(|least| (at, due) < least)
+            {
+                next = Some((at, due));
+            }
+        };
+        for (n, node) in self.nodes.iter().enumerate() {
+            let asleep = node.asleep_until;
+            offer((asleep > 0).then_some(asleep), Due::Wakeup(n));
+            let calls = node.agents.iter().filter_map(Agent::next).chain(node.echoes.iter().copied()).min();
+            offer(calls.map(|at| at.max(asleep)), Due::Kernel(n));
+            offer(node.receiver.next(asleep), Due::Receiver(n));
+            offer(node.sender.next(asleep), Due::Sender(n));
+            offer(node.supervise.next(asleep), Due::Supervise(n));
+        }
+        next
+    }
+
+    /// Addresses expire, calls end, echoes come back.
+    fn kernel(&mut self, n: usize) {
+        let now = self.now;
+        for resource in 0..self.nodes[n].agents.len() {
+            let was_up = self.nodes[n].agents[resource].up;
+            self.nodes[n].agents[resource].expire(now);
+            if was_up && !self.nodes[n].agents[resource].up {
+                self.happened.push((now, Happening::Expired { node: n, resource }));
+            }
+            let (over, running) = std::mem::take(&mut self.nodes[n].agents[resource].running)
+                .into_iter()
+                .partition::<Vec<_>, _>(|running| running.ends <= now);
+            self.nodes[n].agents[resource].running = running;
+            over.into_iter().for_each(|call| self.end_call(n, resource, &call));
+        }
+        let node = &mut self.nodes[n];
+        let waiting = node.echoes.len();
+        node.echoes.retain(|at| *at > now);
+        if node.echoes.len() < waiting && node.gateway_answers {
+            self.tell_supervise(n, Event::GatewayAnswered);
+        }
+    }
+
+    fn end_call(&mut self, n: usize, resource: usize, running: &crate::agents::Running) {
+        let now = self.now;
+        let held = self.held_elsewhere(n, resource);
+        let node = &mut self.nodes[n];
+        let (lease, call, orphaned) = (node.settings.lease, running.call, running.orphaned);
+        let outcome = node.agents[resource].finish(running, lease, held, now, &mut self.rng);
+        self.happened.push((now, Happening::Ended { node: n, resource, call, outcome, orphaned }));
+        if !orphaned {
+            let duration = Duration::from_micros(now - running.began);
+            let message = String::new();
+            self.tell_supervise(n, Event::CallFinished { resource, call, outcome, message, duration });
+        }
+    }
+
+    fn tell_supervise(&mut self, n: usize, event: Event) {
+        let at = self.now + self.reaction(n);
+        let node = &mut self.nodes[n];
+        if let Some(supervise) = &mut node.supervise.core {
+            supervise.waiting.push(event);
+            node.supervise.wake_by(at);
+        }
+    }
+
+    fn deliver(&mut self) {
+        let Some(datagram) = self.network.arrive() else { return };
+        let n = datagram.to;
+        let at = self.now + self.reaction(n);
+        let node = &mut self.nodes[n];
+        node.receive(datagram, self.now);
+        node.receiver.wake_by(at);
+    }
+
+    /// Whether another machine that this one can see has the resource up. Only addresses can be asked about.
+    pub(crate) fn held_elsewhere(&self, n: usize, resource: usize) -> bool {
+        self.nodes[n].settings.resources[resource].probes
+            && self.nodes.iter().enumerate().any(|(other, node)| {
+                other != n && node.is_awake() && node.agents[resource].up && self.network.same_wire(n, other)
+            })
+    }
+
+    /// A node's status database was replaced.
+    pub(crate) fn replaced(&mut self, n: usize) {
+        let at = self.now + self.reaction(n);
+        self.nodes[n].notify(at);
+    }
+
+    /// A node's time now.
+    pub(crate) fn local(&self, n: usize) -> BootTime {
+        self.nodes[n].local(self.now)
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) const fn wall(&self) -> u64 {
+        EPOCH + self.now / 1000
+    }
+
+    /// When a program that sleeps until `due` wakes; not at all in the same instant again.
+    pub(crate) fn when(&mut self, n: usize, due: BootTime) -> Micros {
+        let due = self.nodes[n].clock.reaches(due).max(self.now);
+        due + self.reaction(n)
+    }
+
+    fn reaction(&mut self, n: usize) -> Micros {
+        let starved = self.nodes[n].starved;
+        REACTION + if starved > 0 { self.rng.u64(0..=starved) } else { 0 }
+    }
+
+    fn watch(&mut self) {
+        self.audit.look(&self.nodes, &self.network, self.now);
+    }
+
+    /// The highest term that any node acted under.
+    #[must_use]
+    pub fn highest_term(&self) -> Term {
+        self.nodes.iter().map(Node::term).max().unwrap_or_default()
     }
 }

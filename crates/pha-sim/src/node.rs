@@ -1,76 +1,132 @@
-//! One virtual node: its programs, its database, its agents and what its kernel would do.
+//! One virtual machine: its clock, its three programs, its status database, its agents.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use pha_core::beat::Beat;
-use pha_core::detector::PeerDetector;
-use pha_core::report::{SuperviseReport, Wishes};
-use pha_core::resource::{Call, Outcome, ResourceSettings};
-use pha_core::supervisor::{Outside, Settings, Supervisor};
-use pha_core::{BootTime, Heartbeat, NodeId, Reason, Role, Serial, Status, Term, Word};
+use pha_core::detector::{DetectorSettings, PeerDetector};
+use pha_core::report::{PeerReport, SuperviseReport};
+use pha_core::resource::ResourceSettings;
+use pha_core::supervisor::{Event, Outside, Settings, Supervisor};
+use pha_core::{BootTime, NodeId, Reason, Role, Serial, Status, Term, Word};
+use pha_status::{OperatorSection, Record, SuperviseSection};
+use pha_wire::ReplayGuard;
 
-/// A call under way.
-#[derive(Debug, Clone)]
-pub(crate) struct Running {
-    pub(crate) ends: u64,
-    pub(crate) resource: usize,
-    pub(crate) call: Call,
-    /// How it ends whatever the agent does.
-    pub(crate) forced: Option<Outcome>,
-    /// It gives or renews a lease.
-    pub(crate) lease: bool,
-    /// It need not look for a duplicate.
-    pub(crate) sole: bool,
+use crate::agents::Agent;
+use crate::clock::{Clock, Micros};
+use crate::fault::Program;
+use crate::network::Datagram;
+
+/// A socket's buffer holds so many heartbeats.
+const BUFFER: usize = 256;
+
+/// When a program runs, apart from what it does.
+#[derive(Debug, Clone, Default)]
+pub struct Process<T> {
+    /// `None` while it does not run.
+    pub core: Option<T>,
+    /// When it wakes next.
+    pub(crate) wakes: Micros,
+    /// The status database was replaced since it last looked.
+    pub(crate) notified: bool,
+    /// It stands still until then.
+    pub(crate) stalled_until: Micros,
 }
 
-/// How the agents of one node behave, and what they did.
-#[derive(Debug, Clone)]
-pub struct Agents {
-    /// What is up, by index of the resource.
-    pub up: Vec<bool>,
-    /// Whose `start` fails.
-    pub start_fails: Vec<bool>,
-    /// Whose `stop` fails.
-    pub stop_fails: Vec<bool>,
-    /// Whose `start` hangs until its limit.
-    pub start_hangs: Vec<bool>,
-    /// Every call begun: when (ms), on which resource, which.
-    pub took: Vec<(u64, usize, Call)>,
-    pub(crate) running: Vec<Running>,
+impl<T> Process<T> {
+    /// When it runs next; it does not while it or its machine stands still.
+    pub(crate) fn next(&self, asleep_until: Micros) -> Option<Micros> {
+        self.core.as_ref().map(|_| self.wakes.max(self.stalled_until).max(asleep_until))
+    }
+
+    pub(crate) fn wake_by(&mut self, at: Micros) {
+        self.wakes = self.wakes.min(at);
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.core = None;
+        self.stalled_until = 0;
+    }
 }
 
-/// A node. A program that is `None` does not run.
-#[derive(Debug)]
+/// pha-supervise with what its shell remembers.
+#[derive(Debug, Clone)]
+pub struct Supervise {
+    /// The core.
+    pub core: Supervisor,
+    pub(crate) section: SuperviseSection,
+    pub(crate) outside: Outside,
+    pub(crate) known_operator: OperatorSection,
+    pub(crate) next_look: BootTime,
+    pub(crate) waiting: Vec<Event>,
+}
+
+/// One peer as pha-receiver keeps it.
+#[derive(Debug, Clone)]
+pub struct Hearing {
+    /// The core.
+    pub core: PeerDetector,
+    pub(crate) guard: ReplayGuard,
+}
+
+/// pha-receiver with what its shell remembers.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// Every other node.
+    pub peers: Vec<Hearing>,
+    pub(crate) published: Vec<PeerReport>,
+    pub(crate) next_tick: BootTime,
+}
+
+/// pha-sender with what its shell remembers.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// The core.
+    pub core: Beat,
+    pub(crate) serial: Serial,
+    pub(crate) next_tick: BootTime,
+}
+
+/// A machine.
+#[derive(Debug, Clone)]
 pub struct Node {
     /// Its id.
     pub id: NodeId,
+    /// What its configuration says.
+    pub settings: Settings,
+    /// `INITDEAD`.
+    pub init_dead: Duration,
+    /// Its clock.
+    pub clock: Clock,
+    /// It has power.
+    pub powered: bool,
     /// pha-supervise.
-    pub supervise: Option<Supervisor>,
+    pub supervise: Process<Supervise>,
     /// pha-receiver.
-    pub receiver: Option<PeerDetector>,
+    pub receiver: Process<Receiver>,
     /// pha-sender.
-    pub sender: Option<Beat>,
-    /// The supervise section of its database: report and tick.
-    pub report: Option<(SuperviseReport, BootTime)>,
-    /// The operator section of its database.
-    pub wishes: Wishes,
-    /// Its agents.
-    pub agents: Agents,
-    /// Whether the gateway answers its echoes.
+    pub sender: Process<Sender>,
+    /// Its status database.
+    pub record: Record,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// Its resources, in the order of the configuration.
+    pub agents: Vec<Agent>,
+    /// Every call takes up to so much longer.
+    pub slowness: Micros,
+    /// Whether its gateway answers.
     pub gateway_answers: bool,
-    /// Whether its database can be written.
-    pub database_writable: bool,
-    /// Whether supervise has said its last word.
-    pub exited: bool,
-    pub(crate) settings: Settings,
-    pub(crate) sequence: u64,
-    pub(crate) incarnation: u64,
-    pub(crate) inbox: VecDeque<(u64, Heartbeat)>,
-    pub(crate) highest: Serial,
-    pub(crate) echoes: Vec<u64>,
-    /// When the kernel takes the leased address away; `None` is never.
-    pub(crate) lease_until: Option<u64>,
+    /// It speaks another protocol version.
+    pub other_protocol: bool,
+    /// Its programs run up to so much too late.
+    pub starved: Micros,
+    pub(crate) asleep_until: Micros,
+    pub(crate) echoes: Vec<Micros>,
+    pub(crate) inbox: VecDeque<Datagram>,
+    /// When a heartbeat of each node last came to this machine, whether or not it was read.
+    pub(crate) came: Vec<Option<Micros>>,
+    /// The operator's `stop` is under way.
+    pub(crate) stopping: bool,
 }
 
 /// The documented defaults, with a service and a leased address as resources 0 and 1.
@@ -86,7 +142,7 @@ pub fn settings(id: usize) -> Settings {
         announces: leased,
     };
     Settings {
-        me: NodeId::new(id).unwrap(),
+        me: NodeId::new(id).expect("a cluster has at most 16 nodes"),
         heartbeat_interval: Duration::from_millis(200),
         dead_time: Duration::from_millis(600),
         supervise_interval: Duration::from_millis(2000),
@@ -104,40 +160,41 @@ pub fn settings(id: usize) -> Settings {
 }
 
 impl Node {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let n = settings.resources.len();
+    pub(crate) fn new(settings: Settings, nodes: usize, clock: Clock) -> Self {
         Self {
             id: settings.me,
-            settings,
-            supervise: None,
-            receiver: None,
-            sender: None,
-            sequence: 0,
-            incarnation: 0,
-            report: None,
-            wishes: Wishes::default(),
-            agents: Agents {
-                up: vec![false; n],
-                start_fails: vec![false; n],
-                stop_fails: vec![false; n],
-                start_hangs: vec![false; n],
-                took: Vec::new(),
-                running: Vec::new(),
-            },
+            init_dead: settings.dead_time * 2,
+            clock,
+            powered: true,
+            supervise: Process { core: None, wakes: 0, notified: false, stalled_until: 0 },
+            receiver: Process { core: None, wakes: 0, notified: false, stalled_until: 0 },
+            sender: Process { core: None, wakes: 0, notified: false, stalled_until: 0 },
+            record: Record::default(),
+            writable: true,
+            agents: vec![Agent::default(); settings.resources.len()],
+            slowness: 0,
             gateway_answers: true,
-            database_writable: true,
-            inbox: VecDeque::new(),
-            highest: Serial::default(),
+            other_protocol: false,
+            starved: 0,
+            asleep_until: 0,
             echoes: Vec::new(),
-            exited: false,
-            lease_until: None,
+            inbox: VecDeque::new(),
+            came: vec![None; nodes],
+            stopping: false,
+            settings,
         }
+    }
+
+    /// What supervise has published; `None` before it ever did.
+    #[must_use]
+    pub const fn report(&self) -> Option<&SuperviseReport> {
+        self.record.supervise.report.as_ref()
     }
 
     /// What its heartbeat says, if supervise runs.
     #[must_use]
     pub fn word(&self) -> Option<Word> {
-        self.supervise.as_ref().and(self.report.as_ref()).map(|(report, _)| report.saying.word)
+        self.supervise.core.as_ref().and(self.report()).map(|report| report.saying.word)
     }
 
     /// ONLINE, OFFLINE or PROGRESS; `None` if supervise does not run or has left.
@@ -146,48 +203,121 @@ impl Node {
         self.word().and_then(Word::status)
     }
 
-    /// Its role.
+    /// Its role; Standby if supervise does not run.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.report.as_ref().map_or(Role::Standby, |(report, _)| report.role)
+        self.supervise.core.as_ref().and(self.report()).map_or(Role::Standby, |report| report.role)
     }
 
     /// What the decision table says.
     #[must_use]
-    pub fn reason(&self) -> Reason {
-        self.report.as_ref().unwrap().0.reason
+    pub fn reason(&self) -> Option<Reason> {
+        self.report().map(|report| report.reason)
     }
 
     /// The term it last acted under.
     #[must_use]
     pub fn term(&self) -> Term {
-        self.report.as_ref().unwrap().0.saying.term
+        self.report().map_or(Term::NONE, |report| report.saying.term)
+    }
+
+    /// Changes of role and word that its history holds.
+    #[must_use]
+    pub fn transitions(&self) -> usize {
+        self.report().map_or(0, |report| report.history.len())
     }
 
     /// Whether every resource is up.
     #[must_use]
     pub fn served(&self) -> bool {
-        self.agents.up.iter().all(|up| *up)
+        self.is_awake() && self.agents.iter().all(|agent| agent.up)
     }
 
     /// Whether any resource is up.
     #[must_use]
     pub fn anything_up(&self) -> bool {
-        self.agents.up.iter().any(|up| *up)
+        self.agents.iter().any(|agent| agent.up)
     }
 
-    /// How many changes its history holds.
+    /// Whether a resource that the wire can be asked about is up and answers.
     #[must_use]
-    pub fn transitions(&self) -> usize {
-        self.report.as_ref().map_or(0, |(report, _)| report.history.len())
+    pub fn holds_address(&self) -> bool {
+        self.is_awake() && self.addresses().any(|index| self.agents[index].up)
     }
 
-    pub(crate) fn outside(&self) -> Outside {
-        Outside {
-            peers: self.receiver.iter().map(|receiver| receiver.report().clone()).collect(),
-            deaf: self.receiver.is_none(),
-            wishes: self.wishes.clone(),
-            quorum: None,
+    /// Resources that are addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = usize> {
+        (0..self.agents.len()).filter(|index| self.settings.resources[*index].leased)
+    }
+
+    /// It has power and does not stand still.
+    #[must_use]
+    pub const fn is_awake(&self) -> bool {
+        self.powered && self.asleep_until == 0
+    }
+
+    /// Whether a program runs, be it stalled.
+    #[must_use]
+    pub const fn runs(&self, program: Program) -> bool {
+        match program {
+            Program::Receiver => self.receiver.core.is_some(),
+            Program::Sender => self.sender.core.is_some(),
+            Program::Supervise => self.supervise.core.is_some(),
         }
+    }
+
+    /// Nothing is wrong with it that a fault did and has not undone, and the operator has asked for nothing.
+    #[must_use]
+    pub fn is_well(&self, now: Micros) -> bool {
+        let stalled = [self.supervise.stalled_until, self.receiver.stalled_until, self.sender.stalled_until];
+        let wishes = &self.record.operator.wishes;
+        self.is_awake()
+            && Program::ALL.into_iter().all(|program| self.runs(program))
+            && stalled == [0; 3]
+            && self.starved == 0
+            && self.writable
+            && !self.stopping
+            && !self.other_protocol
+            && self.gateway_answers
+            && self.agents.iter().all(Agent::is_sound)
+            && !wishes.maintenance
+            && wishes.held.is_empty()
+            && wishes.offline.is_none_or(|wish| wish.until <= self.local(now))
+    }
+
+    /// This machine's time.
+    #[must_use]
+    pub fn local(&self, now: Micros) -> BootTime {
+        self.clock.shows(now)
+    }
+
+    pub(crate) fn detector(&self, peer: NodeId, links: usize, now: BootTime) -> PeerDetector {
+        let settings = DetectorSettings {
+            interval: self.settings.heartbeat_interval,
+            dead_time: self.settings.dead_time,
+            init_dead: self.init_dead,
+        };
+        let addresses = (1..=links).map(|link| format!("10.0.{link}.{peer}")).collect();
+        PeerDetector::new(peer, addresses, self.settings.config_hash, settings, now)
+    }
+
+    pub(crate) fn receive(&mut self, datagram: Datagram, now: Micros) {
+        if !self.powered || self.receiver.core.is_none() || self.other_protocol {
+            return;
+        }
+        self.came[datagram.from] = Some(now);
+        if self.inbox.len() < BUFFER {
+            self.inbox.push_back(datagram);
+        }
+    }
+
+    /// The status database was replaced: all that run will look.
+    pub(crate) fn notify(&mut self, at: Micros) {
+        self.supervise.notified = true;
+        self.supervise.wake_by(at);
+        self.sender.notified = true;
+        self.sender.wake_by(at);
+        self.receiver.notified = true;
+        self.receiver.wake_by(at);
     }
 }

@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use pha_core::resource::Call;
-use pha_core::supervisor::Event;
 use pha_core::{LeaveCause, Reason, Role, Status, Word};
 
-use pha_sim::{Cluster, Program, settings};
+use pha_sim::{Behaviour, Cluster, Fault, Program, settings};
 
 #[test]
 fn a_first_node_alone_becomes_active_after_the_grace() {
@@ -29,11 +28,11 @@ fn a_joining_node_moves_nothing_in_twenty_joins() {
         c.until(3000, "lb1 is active", |c| c.active() == [0]);
         c.pass(offset * 37);
         let before = c.nodes[0].transitions();
-        c.reset_audit();
+        c.audit.reset();
         c.start(1);
         c.pass(5000);
-        assert_eq!((c.active(), c.nodes[1].reason()), (vec![0], Reason::PeerActive));
-        assert_eq!((c.nodes[0].transitions(), c.most_none_up, c.most_two_up), (before, 0, 0));
+        assert_eq!((c.active(), c.nodes[1].reason()), (vec![0], Some(Reason::PeerActive)));
+        assert_eq!((c.nodes[0].transitions(), c.audit.none(), c.audit.two()), (before, 0, 0));
     }
 }
 
@@ -60,7 +59,7 @@ fn both_nodes_starting_at_once_make_exactly_one_active() {
             c.until(3000, "one is active", |c| !c.active().is_empty());
             c.pass(5000);
             assert_eq!(c.active().len(), 1, "offset {offset}");
-            assert_eq!(c.most_two_up, 0, "offset {offset}\n{}", c.log.join("\n"));
+            assert_eq!(c.audit.two(), 0, "offset {offset}\n{}", c.story());
         }
     }
 }
@@ -69,7 +68,7 @@ fn both_nodes_starting_at_once_make_exactly_one_active() {
 fn a_crash_of_the_active_node_is_taken_over_within_the_dead_time() {
     // P1, P61, P74
     let mut c = Cluster::running();
-    c.crash(0);
+    c.apply(&Fault::Crash { node: 0 });
     let took = c.until(1000, "lb2 serves", |c| c.nodes[1].served());
     assert!((400..=620).contains(&took), "{took} ms");
     c.pass(100);
@@ -81,12 +80,12 @@ fn a_crash_of_the_active_node_is_taken_over_within_the_dead_time() {
 fn the_crashed_node_comes_back_as_standby_with_its_stale_database() {
     // P53
     let mut c = Cluster::running();
-    c.crash(0);
+    c.apply(&Fault::Crash { node: 0 });
     c.until(1000, "lb2 is active", |c| c.active() == [1]);
     c.start(0);
-    c.reset_audit();
+    c.audit.reset();
     c.pass(5000);
-    assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![1], 0, 0));
+    assert_eq!((c.active(), c.audit.none(), c.audit.two()), (vec![1], 0, 0));
 }
 
 #[test]
@@ -95,21 +94,16 @@ fn the_gateway_lost_for_both_moves_nothing() {
     for (first, second) in [(0, 1), (1, 0)] {
         for offset in [0, 200, 700, 1500] {
             let mut c = Cluster::running();
-            c.nodes[first].gateway_answers = false;
+            c.apply(&Fault::Gateway { node: first, answers: false });
             c.pass(offset);
-            c.nodes[second].gateway_answers = false;
+            c.apply(&Fault::Gateway { node: second, answers: false });
             c.pass(90_000);
             assert_eq!(c.active(), [0], "offset {offset} first {first}");
-            assert_eq!((c.most_none_up, c.most_two_up), (0, 0), "offset {offset}\n{}", c.log.join("\n"));
-            c.nodes[0].gateway_answers = true;
-            c.nodes[1].gateway_answers = true;
+            assert_eq!((c.audit.none(), c.audit.two()), (0, 0), "offset {offset}\n{}", c.story());
+            c.apply(&Fault::Gateway { node: 0, answers: true });
+            c.apply(&Fault::Gateway { node: 1, answers: true });
             c.pass(10_000);
-            assert_eq!(
-                (c.active(), c.most_none_up),
-                (vec![0], 0),
-                "offset {offset} first {first}\n{}",
-                c.log.join("\n")
-            );
+            assert_eq!((c.active(), c.audit.none()), (vec![0], 0), "offset {offset} first {first}\n{}", c.story());
         }
     }
 }
@@ -118,15 +112,15 @@ fn the_gateway_lost_for_both_moves_nothing() {
 fn the_gateway_lost_on_the_active_node_hands_over_and_the_heartbeat_rests() {
     // P18
     let mut c = Cluster::running();
-    c.nodes[0].gateway_answers = false;
+    c.apply(&Fault::Gateway { node: 0, answers: false });
     let took = c.until(8000, "lb2 serves", |c| c.active() == [1]);
     assert!(took < 6000, "{took} ms");
     c.pass(5000);
-    assert_eq!(c.most_two_up, 0);
-    assert!(c.most_none_up < 100, "{} ms without an owner", c.most_none_up);
+    assert_eq!(c.audit.two(), 0);
+    assert!(c.audit.none() < 100_000, "{} us without an owner", c.audit.none());
     assert_eq!(c.nodes[0].word(), Some(Word::Left { cause: LeaveCause::Gateway }));
-    assert!(!c.nodes[0].sender.as_ref().unwrap().is_running());
-    c.nodes[0].gateway_answers = true;
+    assert!(!c.nodes[0].sender.core.as_ref().unwrap().core.is_running());
+    c.apply(&Fault::Gateway { node: 0, answers: true });
     c.pass(5000);
     assert_eq!((c.active(), c.nodes[0].status()), (vec![1], Some(Status::Offline)));
 }
@@ -134,55 +128,55 @@ fn the_gateway_lost_on_the_active_node_hands_over_and_the_heartbeat_rests() {
 #[test]
 fn the_gateway_lost_on_the_new_active_node_too_moves_nothing_more() {
     let mut c = Cluster::running();
-    c.nodes[0].gateway_answers = false;
+    c.apply(&Fault::Gateway { node: 0, answers: false });
     c.until(8000, "lb2 serves", |c| c.active() == [1]);
     c.pass(3000);
-    c.nodes[1].gateway_answers = false;
-    c.reset_audit();
+    c.apply(&Fault::Gateway { node: 1, answers: false });
+    c.audit.reset();
     c.pass(20_000);
-    assert_eq!((c.active(), c.most_none_up), (vec![1], 0));
+    assert_eq!((c.active(), c.audit.none()), (vec![1], 0));
 }
 
 #[test]
 fn an_isolated_standby_takes_nothing_over() {
     // P18, P19
     let mut c = Cluster::running();
-    c.cut_link(true);
-    c.nodes[1].gateway_answers = false;
+    c.apply(&Fault::Isolate { node: 0, cut: true });
+    c.apply(&Fault::Gateway { node: 1, answers: false });
     c.pass(10_000);
-    assert_eq!((c.active(), c.most_two_up), (vec![0], 0), "{}", c.log.join("\n"));
-    c.cut_link(false);
-    c.nodes[1].gateway_answers = true;
+    assert_eq!((c.active(), c.audit.two()), (vec![0], 0), "{}", c.story());
+    c.apply(&Fault::Isolate { node: 0, cut: false });
+    c.apply(&Fault::Gateway { node: 1, answers: true });
     c.pass(10_000);
-    assert_eq!((c.active(), c.most_two_up, c.most_none_up), (vec![0], 0, 0));
+    assert_eq!((c.active(), c.audit.two(), c.audit.none()), (vec![0], 0, 0));
 }
 
 #[test]
 fn a_split_heals_to_the_later_decision_within_one_heartbeat() {
     // P21
     let mut c = Cluster::running();
-    c.cut_link(true);
+    c.apply(&Fault::Isolate { node: 0, cut: true });
     c.until(2000, "both are active", |c| c.active() == [0, 1]);
     c.pass(5000);
-    c.cut_link(false);
-    c.two_up_for = 0;
-    c.reset_audit();
+    c.apply(&Fault::Isolate { node: 0, cut: false });
+    c.audit.reset();
     c.pass(3000);
     assert_eq!(c.active(), [1], "the later decision has the higher term");
-    assert!(c.most_two_up <= 300, "{} ms", c.most_two_up);
-    assert_eq!(c.most_none_up, 0);
-    let again = c.nodes[1].agents.took.iter().filter(|(when, _, call)| *call == Call::Announce && *when + 3000 > c.now);
-    assert!(again.clone().count() >= 2, "the winner announces again\n{}", c.log.join("\n"));
+    assert!(c.audit.two() <= 300_000, "{} us", c.audit.two());
+    assert_eq!(c.audit.none(), 0);
+    let again = c.calls(1).filter(|(when, _, call)| *call == Call::Announce && *when + 3000 > c.ms());
+    assert!(again.count() >= 2, "the winner announces again\n{}", c.story());
 }
 
 #[test]
 fn a_cut_heartbeat_path_is_no_reason_to_take_an_address_that_answers() {
     // P19, P68
     let mut c = Cluster::running();
-    c.cut = [[false, true], [true, false]];
+    c.apply(&Fault::Cut { from: 0, to: 1, link: None, cut: true });
+    c.apply(&Fault::Cut { from: 1, to: 0, link: None, cut: true });
     c.pass(20_000);
-    assert_eq!((c.active(), c.nodes[1].reason(), c.most_two_up), (vec![0], Reason::AddressHeld, 0));
-    c.crash(0);
+    assert_eq!((c.active(), c.nodes[1].reason(), c.audit.two()), (vec![0], Some(Reason::AddressHeld), 0));
+    c.apply(&Fault::Crash { node: 0 });
     c.until(1000, "lb2 takes over once the address is silent", |c| c.nodes[1].served());
 }
 
@@ -190,19 +184,19 @@ fn a_cut_heartbeat_path_is_no_reason_to_take_an_address_that_answers() {
 fn one_way_loss_makes_no_second_active_node() {
     for direction in [0, 1] {
         let mut c = Cluster::running();
-        c.cut[direction][1 - direction] = true;
+        c.apply(&Fault::Cut { from: direction, to: 1 - direction, link: None, cut: true });
         c.pass(20_000);
-        assert_eq!((c.active(), c.most_two_up), (vec![0], 0), "direction {direction}");
+        assert_eq!((c.active(), c.audit.two()), (vec![0], 0), "direction {direction}");
     }
 }
 
 #[test]
 fn all_daemons_killed_leave_the_address_to_the_kernel_and_never_two_holders() {
     let mut c = Cluster::running();
-    c.kill_all(0);
-    let took = c.until(4000, "lb2 serves", |c| c.nodes[1].agents.up[1]);
+    c.apply(&Fault::KillAll { node: 0 });
+    let took = c.until(4000, "lb2 serves", |c| c.nodes[1].agents[1].up);
     assert!((2000..=3300).contains(&took), "{took} ms");
-    assert_eq!(c.most_two_up, 0);
+    assert_eq!(c.audit.two(), 0);
 }
 
 #[test]
@@ -212,11 +206,11 @@ fn killing_and_restarting_any_single_daemon_moves_nothing() {
         for n in 0..2 {
             let mut c = Cluster::running();
             let before = c.nodes[0].transitions();
-            c.kill(n, daemon);
+            c.apply(&Fault::Kill { node: n, program: daemon });
             c.pass(950);
-            c.start_program(n, daemon);
+            c.apply(&Fault::StartProgram { node: n, program: daemon });
             c.pass(5000);
-            assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![0], 0, 0), "{daemon:?} on lb{}", n + 1);
+            assert_eq!((c.active(), c.audit.none(), c.audit.two()), (vec![0], 0, 0), "{daemon:?} on lb{}", n + 1);
             assert_eq!(c.nodes[0].transitions(), before, "{daemon:?} on lb{}", n + 1);
         }
     }
@@ -226,43 +220,43 @@ fn killing_and_restarting_any_single_daemon_moves_nothing() {
 fn a_deaf_standby_does_not_take_over_from_a_crashed_active_node_until_it_hears() {
     // P19
     let mut c = Cluster::running();
-    c.nodes[1].receiver = None;
+    c.apply(&Fault::Kill { node: 1, program: Program::Receiver });
     c.pass(500);
-    c.crash(0);
+    c.apply(&Fault::Crash { node: 0 });
     c.pass(5000);
-    assert_eq!((c.active(), c.nodes[1].reason()), (vec![], Reason::Deaf));
-    c.start_receiver(1);
+    assert_eq!((c.active(), c.nodes[1].reason()), (vec![], Some(Reason::Deaf)));
+    c.apply(&Fault::StartProgram { node: 1, program: Program::Receiver });
     c.until(3000, "lb2 takes over", |c| c.active() == [1]);
 }
 
 #[test]
 fn supervise_dead_for_long_makes_the_sender_silent_and_the_peer_takes_over_never_both() {
     let mut c = Cluster::running();
-    c.kill(0, Program::Supervise);
-    let took = c.until(5000, "lb2 has the address", |c| c.nodes[1].agents.up[1]);
+    c.apply(&Fault::Kill { node: 0, program: Program::Supervise });
+    let took = c.until(5000, "lb2 has the address", |c| c.nodes[1].agents[1].up);
     assert!((2000..=3700).contains(&took), "{took} ms");
-    assert_eq!(c.most_two_up, 0);
+    assert_eq!(c.audit.two(), 0);
 }
 
 #[test]
 fn a_resource_that_dies_is_restarted_in_place() {
     // P12, P13
     let mut c = Cluster::running();
-    c.nodes[0].agents.up[0] = false;
+    c.apply(&Fault::ResourceDies { node: 0, resource: 0 });
     c.pass(5000);
     assert_eq!(c.active(), [0]);
     assert!(c.nodes[0].served());
-    assert!(c.nodes[1].agents.took.iter().all(|(_, _, call)| *call != Call::Start));
+    assert!(c.calls(1).all(|(_, _, call)| call != Call::Start));
 }
 
 #[test]
 fn a_resource_that_cannot_be_restarted_here_fails_over() {
     // P12
     let mut c = Cluster::running();
-    c.nodes[0].agents.up[0] = false;
-    c.nodes[0].agents.start_fails[0] = true;
+    c.apply(&Fault::ResourceDies { node: 0, resource: 0 });
+    c.nodes[0].agents[0].start = Behaviour::Fails;
     c.until(5000, "lb2 serves", |c| c.active() == [1]);
-    assert_eq!(c.most_two_up, 0);
+    assert_eq!(c.audit.two(), 0);
     assert!(!c.nodes[0].anything_up());
 }
 
@@ -270,28 +264,27 @@ fn a_resource_that_cannot_be_restarted_here_fails_over() {
 fn a_restart_that_hangs_fails_over_when_its_deadline_has_passed() {
     // P12
     let mut c = Cluster::running();
-    c.nodes[0].agents.up[0] = false;
-    c.nodes[0].agents.start_hangs[0] = true;
+    c.apply(&Fault::ResourceDies { node: 0, resource: 0 });
+    c.nodes[0].agents[0].start = Behaviour::Hangs;
     c.until(40_000, "lb2 serves", |c| c.active() == [1]);
-    assert_eq!(c.most_two_up, 0);
+    assert_eq!(c.audit.two(), 0);
 }
 
 #[test]
 fn a_resource_broken_on_both_nodes_does_not_bounce_for_ever() {
     let mut c = Cluster::running();
     for n in 0..2 {
-        c.nodes[n].agents.up[0] = false;
-        c.nodes[n].agents.start_fails[0] = true;
+        c.apply(&Fault::ResourceDies { node: n, resource: 0 });
+        c.nodes[n].agents[0].start = Behaviour::Fails;
     }
     c.pass(3_600_000);
     let terms = c.nodes[0].term().count().max(c.nodes[1].term().count());
-    let late = c.now - 600_000;
-    let moves =
-        |n: usize| c.nodes[n].agents.took.iter().filter(|(w, r, k)| *w > late && *r == 1 && *k == Call::Start).count();
+    let late = c.ms() - 600_000;
+    let moves = |n: usize| c.calls(n).filter(|(w, r, k)| *w > late && *r == 1 && *k == Call::Start).count();
     assert!(moves(0) == 0 || moves(1) == 0, "{} {} starts in the last ten minutes, {terms} terms", moves(0), moves(1));
-    assert_eq!(c.most_two_up, 0);
-    c.nodes[0].agents.start_fails[0] = false;
-    c.nodes[1].agents.start_fails[0] = false;
+    assert_eq!(c.audit.two(), 0);
+    c.nodes[0].agents[0].start = Behaviour::Works;
+    c.nodes[1].agents[0].start = Behaviour::Works;
     c.until(200_000, "it comes back by itself once it can", |c| c.active().len() == 1);
 }
 
@@ -299,12 +292,12 @@ fn a_resource_broken_on_both_nodes_does_not_bounce_for_ever() {
 fn offline_hands_over_within_milliseconds_rests_and_comes_back_as_standby() {
     // P57, P58, P59, P60
     let mut c = Cluster::running();
-    c.offline(0, 30);
+    c.apply(&Fault::Offline { node: 0, seconds: 30, force: false });
     let took = c.until(200, "lb2 serves", |c| c.nodes[1].served());
-    assert!(took < 60, "{took} ms\n{}", c.log.join("\n"));
-    assert_eq!(c.most_two_up, 0);
+    assert!(took < 60, "{took} ms\n{}", c.story());
+    assert_eq!(c.audit.two(), 0);
     c.pass(1000);
-    assert!(!c.nodes[0].sender.as_ref().unwrap().is_running());
+    assert!(!c.nodes[0].sender.core.as_ref().unwrap().core.is_running());
     assert_eq!(c.nodes[0].status(), None);
     c.pass(27_000);
     assert_eq!(c.active(), [1]);
@@ -316,9 +309,9 @@ fn offline_hands_over_within_milliseconds_rests_and_comes_back_as_standby() {
 fn online_ends_the_rest_earlier() {
     // P60
     let mut c = Cluster::running();
-    c.offline(0, 30);
+    c.apply(&Fault::Offline { node: 0, seconds: 30, force: false });
     c.pass(3000);
-    c.wish(0, |wishes| wishes.offline = None);
+    c.apply(&Fault::Online { node: 0 });
     c.pass(1000);
     assert_eq!((c.active(), c.nodes[0].status()), (vec![1], Some(Status::Offline)));
 }
@@ -327,77 +320,73 @@ fn online_ends_the_rest_earlier() {
 fn offline_without_a_peer_changes_nothing() {
     // P57
     let mut c = Cluster::running();
-    c.crash(1);
+    c.apply(&Fault::Crash { node: 1 });
     c.pass(2000);
-    c.offline(0, 30);
-    c.reset_audit();
+    c.apply(&Fault::Offline { node: 0, seconds: 30, force: false });
+    c.audit.reset();
     c.pass(40_000);
-    assert_eq!((c.active(), c.most_none_up), (vec![0], 0));
+    assert_eq!((c.active(), c.audit.none()), (vec![0], 0));
 }
 
 #[test]
 fn a_peer_that_cannot_start_gives_the_resources_back_at_once() {
     // P57
     let mut c = Cluster::running();
-    c.nodes[1].agents.start_fails[0] = true;
-    c.offline(0, 30);
-    c.until(3000, "lb1 serves again", |c| c.now > 8000 || (c.nodes[1].transitions() > 3 && c.active() == [0]));
+    c.nodes[1].agents[0].start = Behaviour::Fails;
+    c.apply(&Fault::Offline { node: 0, seconds: 30, force: false });
+    c.until(3000, "lb1 serves again", |c| c.ms() > 8000 || (c.nodes[1].transitions() > 3 && c.active() == [0]));
     c.pass(40_000);
-    assert_eq!((c.active(), c.most_two_up), (vec![0], 0));
+    assert_eq!((c.active(), c.audit.two()), (vec![0], 0));
 }
 
 #[test]
 fn stop_leaves_the_resources_and_the_peer_does_not_start_a_second_copy() {
     // P62, P67
     let mut c = Cluster::running();
-    c.event(0, Event::StopRequested);
-    c.until(1000, "supervise ends", |c| c.nodes[0].exited);
-    assert_eq!(c.nodes[0].report.as_ref().unwrap().0.saying.word, Word::Kept);
+    c.apply(&Fault::Stop { node: 0 });
+    c.until(1000, "supervise ends", |c| !c.nodes[0].runs(Program::Supervise));
+    assert_eq!(c.nodes[0].report().unwrap().saying.word, Word::Kept);
     c.pass(100);
-    c.nodes[0].supervise = None;
-    c.nodes[0].sender = None;
-    c.nodes[0].receiver = None;
     c.pass(20_000);
     assert!(c.nodes[0].served() && !c.nodes[1].anything_up());
-    assert_eq!(c.nodes[1].reason(), Reason::PeerKept);
-    c.nodes[0].exited = false;
+    assert_eq!(c.nodes[1].reason(), Some(Reason::PeerKept));
     c.start(0);
     c.pass(5000);
-    assert_eq!((c.active(), c.most_none_up, c.most_two_up), (vec![0], 0, 0));
+    assert_eq!((c.active(), c.audit.none(), c.audit.two()), (vec![0], 0, 0));
 }
 
 #[test]
 fn stop_in_the_middle_of_a_start_that_brought_nothing_up_lets_the_peer_take_over() {
     // P62, P65
     let mut c = Cluster::new();
-    c.nodes[0].agents.start_hangs[0] = true;
+    c.nodes[0].agents[0].start = Behaviour::Hangs;
     c.start(0);
     c.start(1);
     c.until(3000, "lb1 starts", |c| c.nodes[0].status() == Some(Status::Progress));
-    c.event(0, Event::StopRequested);
-    c.until(1000, "supervise ends", |c| c.nodes[0].exited);
-    assert_eq!(c.nodes[0].report.as_ref().unwrap().0.saying.word, Word::Left { cause: LeaveCause::Stopped });
+    c.apply(&Fault::Stop { node: 0 });
+    c.until(1000, "supervise ends", |c| !c.nodes[0].runs(Program::Supervise));
+    assert_eq!(c.nodes[0].report().unwrap().saying.word, Word::Left { cause: LeaveCause::Stopped });
     c.until(1000, "lb2 serves", |c| c.active() == [1]);
 }
 
 #[test]
 fn maintenance_changes_nothing() {
     let mut c = Cluster::running();
-    c.wish(1, |wishes| wishes.maintenance = true);
-    c.crash(0);
+    c.apply(&Fault::Maintenance { node: 1, on: true });
+    c.apply(&Fault::Crash { node: 0 });
     c.pass(10_000);
-    assert_eq!((c.active(), c.nodes[1].reason()), (vec![], Reason::Maintenance));
-    c.wish(1, |wishes| wishes.maintenance = false);
+    assert_eq!((c.active(), c.nodes[1].reason()), (vec![], Some(Reason::Maintenance)));
+    c.apply(&Fault::Maintenance { node: 1, on: false });
     c.until(2000, "lb2 takes over", |c| c.active() == [1]);
 }
 
 #[test]
 fn a_held_resource_does_not_move() {
     let mut c = Cluster::running();
-    c.wish(0, |wishes| wishes.held = vec!["service".into()]);
+    c.apply(&Fault::Hold { node: 0, resource: 0, on: true });
     c.pass(5000);
-    assert_eq!((c.is_up(0, 0), c.is_up(0, 1), c.active()), (false, true, vec![0]));
-    c.wish(0, |wishes| wishes.held.clear());
+    assert_eq!((c.nodes[0].agents[0].up, c.nodes[0].agents[1].up, c.active()), (false, true, vec![0]));
+    c.apply(&Fault::Hold { node: 0, resource: 0, on: false });
     c.pass(5000);
     assert!(c.nodes[0].served());
 }
@@ -405,27 +394,24 @@ fn a_held_resource_does_not_move() {
 #[test]
 fn nothing_starts_under_a_term_that_is_not_on_disk() {
     let mut c = Cluster::running();
-    c.nodes[1].database_writable = false;
-    c.crash(0);
+    c.apply(&Fault::Writable { node: 1, writable: false });
+    c.apply(&Fault::Crash { node: 0 });
     c.pass(5000);
     assert!(!c.nodes[1].anything_up());
-    c.nodes[1].database_writable = true;
+    c.apply(&Fault::Writable { node: 1, writable: true });
     c.until(120_000, "lb2 takes over when its database can be written", |c| c.active() == [1]);
 }
 
 #[test]
 fn a_node_that_was_suspended_does_not_disturb_its_successor() {
     let mut c = Cluster::running();
-    let frozen = c.nodes[0].supervise.take();
-    let (receiver, sender) = (c.nodes[0].receiver.take(), c.nodes[0].sender.take());
-    c.until(5000, "lb2 is active", |c| c.active() == [1]);
-    c.nodes[0].supervise = frozen;
-    c.nodes[0].receiver = receiver;
-    c.nodes[0].sender = sender;
-    c.reset_audit();
+    c.apply(&Fault::Suspend { node: 0, ms: 5000 });
+    c.until(5000, "lb2 is active", |c| c.nodes[1].status() == Some(Status::Online));
+    c.until(5000, "lb1 awakes", |c| c.nodes[0].is_awake());
+    c.audit.reset();
     c.pass(5000);
-    assert_eq!((c.active(), c.most_none_up), (vec![1], 0));
-    assert!(c.most_two_up <= 1);
+    assert_eq!((c.active(), c.audit.none()), (vec![1], 0));
+    assert!(c.audit.two() <= 10_000, "{}", c.story());
 }
 
 #[test]
@@ -439,15 +425,15 @@ fn failback_returns_to_the_preferred_node_only_if_asked_for() {
         c.start(0);
         c.pass(20_000);
         assert_eq!(c.active(), [expected]);
-        assert!(c.most_two_up == 0);
+        assert!(c.audit.two() == 0);
     }
 }
 
 #[test]
 fn the_role_is_never_read_from_disk() {
     let mut c = Cluster::running();
-    c.crash(0);
-    c.crash(1);
+    c.apply(&Fault::Crash { node: 0 });
+    c.apply(&Fault::Crash { node: 1 });
     c.pass(5000);
     c.start(0);
     c.pass(300);
@@ -458,11 +444,10 @@ fn the_role_is_never_read_from_disk() {
 fn checks_run_at_their_interval_and_nothing_is_started_twice() {
     // P15, P23, P24
     let mut c = Cluster::running();
-    let from = c.now;
+    let from = c.ms();
     c.pass(20_000);
-    let count = |n: usize, r: usize, k: Call| {
-        c.nodes[n].agents.took.iter().filter(|(w, i, call)| *w > from && *i == r && *call == k).count()
-    };
+    let count =
+        |n: usize, r: usize, k: Call| c.calls(n).filter(|(w, i, call)| *w > from && *i == r && *call == k).count();
     assert!((9..=11).contains(&count(0, 0, Call::Check)));
     assert!((19..=21).contains(&count(0, 1, Call::Check)));
     for n in 0..2 {
@@ -482,18 +467,18 @@ fn a_receiver_restarted_on_the_standby_takes_nothing_over_even_without_a_witness
     c.start(1);
     c.pass(5000);
     assert_eq!(c.active(), [0]);
-    c.start_receiver(1);
+    c.apply(&Fault::StartProgram { node: 1, program: Program::Receiver });
     c.pass(5000);
-    assert_eq!((c.active(), c.most_two_up), (vec![0], 0));
+    assert_eq!((c.active(), c.audit.two()), (vec![0], 0));
 }
 
 #[test]
 fn two_nodes_that_stood_still_together_go_on_as_they_were() {
     for ms in [100, 400, 610, 630, 900, 1500, 2500] {
         let mut c = Cluster::running();
-        c.stand_still(ms);
+        (0..2).for_each(|node| c.apply(&Fault::Suspend { node, ms }));
         c.pass(5000);
-        assert_eq!((c.active(), c.most_two_up), (vec![0], 0), "{ms} ms\n{}", c.log.join("\n"));
+        assert_eq!((c.active(), c.audit.two()), (vec![0], 0), "{ms} ms\n{}", c.story());
     }
 }
 
@@ -501,9 +486,9 @@ fn two_nodes_that_stood_still_together_go_on_as_they_were() {
 fn a_standby_that_holds_a_resource_down_is_no_heir() {
     // P57
     let mut c = Cluster::running();
-    c.wish(1, |wishes| wishes.held = vec!["service".into()]);
+    c.apply(&Fault::Hold { node: 1, resource: 0, on: true });
     c.pass(1000);
-    c.offline(0, 30);
+    c.apply(&Fault::Offline { node: 0, seconds: 30, force: false });
     c.pass(5000);
     assert_eq!(c.active(), [0]);
 }
@@ -513,10 +498,10 @@ fn of_two_active_nodes_the_one_that_is_not_heard_gives_way() {
     // P21
     for direction in [0, 1] {
         let mut c = Cluster::running();
-        c.cut_link(true);
+        c.apply(&Fault::Isolate { node: 0, cut: true });
         c.until(2000, "both are active", |c| c.active() == [0, 1]);
-        c.cut_link(false);
-        c.cut[direction][1 - direction] = true;
+        c.apply(&Fault::Isolate { node: 0, cut: false });
+        c.apply(&Fault::Cut { from: direction, to: 1 - direction, link: None, cut: true });
         c.until(5000, "one is left", |c| c.active().len() == 1);
         c.pass(10_000);
         assert_eq!(c.active().len(), 1, "direction {direction}");
