@@ -152,6 +152,10 @@ fn cause_and_remedy(reason: Reason, peer: &str) -> (String, String) {
             "its receiver does not work: it keeps what it has and takes nothing over",
             "'re_start' starts the receiver; its log says why it ended",
         ),
+        Reason::Mute => (
+            "its status database cannot be written, so that PEER does not hear of it and will take over",
+            "the log of pha-supervise says why it cannot be written: a full or failing disk, a file system gone read-only",
+        ),
         Reason::Grace => (
             "pha has just started and waits for a first heartbeat of PEER",
             "a first heartbeat, or the end of the wait, decides",

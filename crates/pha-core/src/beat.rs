@@ -80,6 +80,8 @@ pub struct Beat {
     answered: BTreeMap<NodeId, Serial>,
     copies: u32,
     next: BootTime,
+    /// A peer wants an answer, earlier than the next beat.
+    answer_due: Option<BootTime>,
     last_beat_done: bool,
 }
 
@@ -94,6 +96,7 @@ impl Beat {
             answered: BTreeMap::new(),
             copies: 0,
             next: now,
+            answer_due: None,
             last_beat_done: false,
         }
     }
@@ -122,19 +125,24 @@ impl Beat {
             return None;
         }
         self.last_beat_done = self.too_old(now);
-        self.next = now + self.pause();
-        self.copies = self.copies.saturating_sub(1);
-        self.round(now)
+        let only_answers = self.answer_due.take().is_some() && now < self.next;
+        if !only_answers {
+            self.next = now + self.pause();
+            self.copies = self.copies.saturating_sub(1);
+        }
+        // An answer that wanted an answer would be answered: two nodes that suspect a third would never rest.
+        self.round(now, self.suspicion && !only_answers)
     }
 
     /// When the next round is due; `None` while silent.
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootTime> {
         let said = self.said.as_ref().filter(|said| said.announce)?;
+        let next = self.answer_due.map_or(self.next, |due| due.min(self.next));
         if !said.ages() {
-            return Some(self.next);
+            return Some(next);
         }
-        (!self.last_beat_done).then(|| self.next.min(said.tick + self.settings.silence_limit))
+        (!self.last_beat_done).then(|| next.min(said.tick + self.settings.silence_limit))
     }
 
     /// Whether heartbeats go out at all (`SENDER_RUN`).
@@ -146,10 +154,10 @@ impl Beat {
     /// What to say as the process ends: a node that left repeats it once, any other word would outlive its truth.
     #[must_use]
     pub fn farewell(&self, now: BootTime) -> Option<Round> {
-        self.said.as_ref().filter(|said| !said.ages()).and_then(|_| self.round(now))
+        self.said.as_ref().filter(|said| !said.ages()).and_then(|_| self.round(now, false))
     }
 
-    fn round(&self, now: BootTime) -> Option<Round> {
+    fn round(&self, now: BootTime, reply_wanted: bool) -> Option<Round> {
         let said = self.said.as_ref()?;
         let word = match said.saying.word {
             Word::Progress { direction, .. } => {
@@ -158,11 +166,7 @@ impl Beat {
             }
             word @ (Word::Online | Word::Offline { .. } | Word::Left { .. } | Word::Kept) => word,
         };
-        Some(Round {
-            saying: Saying { word, ..said.saying },
-            reply_wanted: self.suspicion,
-            supervise_age: now.since(said.tick),
-        })
+        Some(Round { saying: Saying { word, ..said.saying }, reply_wanted, supervise_age: now.since(said.tick) })
     }
 
     fn note_peers(&mut self, peers: &[PeerReport], now: BootTime) {
@@ -173,7 +177,7 @@ impl Beat {
         self.suspicion = suspicion;
         for peer in peers {
             if self.answered.insert(peer.node, peer.reply_wanted).unwrap_or_default() < peer.reply_wanted {
-                self.next = now;
+                self.answer_due = Some(now);
             }
         }
     }

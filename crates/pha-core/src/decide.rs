@@ -170,6 +170,8 @@ pub struct View {
     pub quorum: Quorum,
     /// This process was suspended or starved and does not know yet how things stand.
     pub away: bool,
+    /// The status database has not been writable for so long that the peers have not heard of this node.
+    pub mute: bool,
     /// The receiver is stale or missing.
     pub deaf: bool,
     /// The wire's word.
@@ -268,19 +270,32 @@ fn standing_orders(view: &View) -> Option<Decision> {
     (view.quorum == Quorum::Lost).then_some(decision(Action::Release, Reason::NoQuorum))
 }
 
-/// Rules 5 and 6: who does not know how things stand changes nothing.
+/// Rules 5 and 6: who does not know how things stand changes nothing, and who cannot say how they stand gives way.
 fn knowledge(view: &View) -> Option<Decision> {
     if view.away {
         return Some(decision(Action::Pause, Reason::WasAway));
     }
+    if view.mute && view.role == Role::Active && view.peers.iter().any(PeerView::can_take_over) {
+        return Some(decision(Action::Release, Reason::Mute));
+    }
     if view.deaf {
         return Some(decision(Action::Keep, Reason::Deaf));
     }
-    view.any(PeerState::Unheard).then_some(decision(Action::Keep, Reason::Grace))
+    // Whoever is active may be given way to before the others have been heard.
+    (view.any(PeerState::Unheard) && !view.any(PeerState::Online)).then_some(decision(Action::Keep, Reason::Grace))
 }
 
-/// Rules 7 to 9: a peer is busy, kept its resources, or is active.
+/// Rules 7 to 9: a peer is busy, kept its resources, or is active. Giving way to one that is active need not wait for
+/// another that is busy.
 fn peers_first(view: &View) -> Option<Decision> {
+    if view.any(PeerState::Online) {
+        let outranked = view.peers.iter().any(|peer| peer.state == PeerState::Online && view.gives_way_to(peer));
+        match (view.is_online(), outranked) {
+            (false, _) => return Some(decision(Action::Release, Reason::PeerActive)),
+            (true, true) => return Some(decision(Action::Release, Reason::BothActive)),
+            (true, false) => {}
+        }
+    }
     let starting = view.doing == Doing::Starting;
     if view.any(PeerState::Starting) || view.any(PeerState::Stopping) {
         let claimed = |peer: &PeerView| peer.state == PeerState::Starting && view.gives_way_to(peer);
@@ -291,12 +306,7 @@ fn peers_first(view: &View) -> Option<Decision> {
         });
     }
     if view.any(PeerState::Online) {
-        let outranked = view.peers.iter().any(|peer| peer.state == PeerState::Online && view.gives_way_to(peer));
-        return Some(match (view.is_online(), outranked) {
-            (false, _) => decision(Action::Release, Reason::PeerActive),
-            (true, true) => decision(Action::Release, Reason::BothActive),
-            (true, false) => decision(Action::BeActive, Reason::BothActive),
-        });
+        return Some(decision(Action::BeActive, Reason::BothActive));
     }
     if view.any(PeerState::Kept) && view.role == Role::Standby {
         return Some(decision(Action::Keep, Reason::PeerKept));

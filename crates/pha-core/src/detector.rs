@@ -113,9 +113,11 @@ impl PeerDetector {
         self.change_liveness(if gone { Liveness::Absent } else { Liveness::Alive }, now);
     }
 
-    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept.
+    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept, and what it
+    /// said last may have found the socket's buffer full. It has the time of one more heartbeat at least.
     pub fn was_late(&mut self, lateness: Duration, now: BootTime) {
-        self.silent_since = (self.silent_since + lateness).min(now);
+        let last_chance = now - self.settings.dead_time.saturating_sub(self.settings.suspect_time());
+        self.silent_since = (self.silent_since + lateness).max(last_chance).min(now);
     }
 
     /// Time has come for [`Self::next_deadline`].

@@ -63,11 +63,13 @@ pub enum Reason {
     Adopted,
     /// A resource failed here: it is restarted in place, or what was started with it is stopped.
     ResourceFailed,
+    /// Rule 6: the status database cannot be written, so that peers do not hear of this node and take over.
+    Mute,
 }
 
 impl Reason {
     /// Every reason there is, in the order of the enum. A missing one does not go unnoticed: see the test.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Starting,
         Self::Maintenance,
         Self::Operator,
@@ -96,6 +98,7 @@ impl Reason {
         Self::Stopped,
         Self::Adopted,
         Self::ResourceFailed,
+        Self::Mute,
     ];
 
     /// The rule's number in the decision table; `None` outside the table.
@@ -107,7 +110,7 @@ impl Reason {
             Self::GatewayLost | Self::GatewayDoubtful => 3,
             Self::NoQuorum => 4,
             Self::WasAway => 5,
-            Self::Deaf | Self::Grace => 6,
+            Self::Deaf | Self::Grace | Self::Mute => 6,
             Self::PeerBusy | Self::PeerClaimed | Self::PeerKept => 7,
             Self::PeerActive => 8,
             Self::BothActive => 9,
@@ -152,6 +155,7 @@ impl fmt::Display for Reason {
             Self::Stopped => "stopped",
             Self::Adopted => "adopted",
             Self::ResourceFailed => "resource failed",
+            Self::Mute => "status database cannot be written",
         })
     }
 }
@@ -166,6 +170,6 @@ mod tests {
             assert_eq!(reason as usize, index, "{reason:?}");
         }
         // The last variant: one that is added behind it moves this number.
-        assert_eq!(Reason::ResourceFailed as usize + 1, Reason::ALL.len());
+        assert_eq!(Reason::Mute as usize + 1, Reason::ALL.len());
     }
 }

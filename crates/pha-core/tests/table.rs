@@ -52,7 +52,7 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
     let resources = [(true, false), (false, true), (false, false)];
     let gateways =
         [(Gateway::Reachable, false), (Gateway::Testing, false), (Gateway::Lost, false), (Gateway::Lost, true)];
-    for bits in 0..256_u32 {
+    for bits in 0..512_u32 {
         let bit = |n: u32| bits & (1 << n) != 0;
         for doing in [Doing::Idle, Doing::Starting, Doing::Stopping] {
             for (all_up, clean) in resources {
@@ -73,6 +73,7 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
                                 gateway_settled,
                                 quorum: if bit(3) { Quorum::Lost } else { Quorum::Unconfigured },
                                 away: bit(4),
+                                mute: bit(8),
                                 deaf: bit(5),
                                 witness,
                                 waited_turn: bit(6),
@@ -114,6 +115,7 @@ fn standby(me: usize, peers: Vec<PeerView>) -> View {
         gateway_settled: false,
         quorum: Quorum::Unconfigured,
         away: false,
+        mute: false,
         deaf: false,
         witness: Witness::Off,
         waited_turn: false,
@@ -152,13 +154,14 @@ fn documented(v: &View) -> (u8, Action) {
     let left_long_ago = matches!(s, PeerState::Left(_)) && peer.silent;
     let unsure = matches!(s, PeerState::Dead | PeerState::Unconfirmed) || left_long_ago;
     let forced = v.offline == OfflineRequest::Forced;
-    let rules: [(u8, bool, Action); 22] = [
+    let rules: [(u8, bool, Action); 23] = [
         (1, v.maintenance, Action::Keep),
         (2, forced || (v.offline == OfflineRequest::Wanted && takes_over), Action::ReleaseAndRest),
         (3, v.gateway == Gateway::Lost && !peer_lost && v.gateway_settled, Action::ReleaseAndRest),
         (3, v.gateway == Gateway::Lost && !peer_lost, Action::Keep),
         (4, v.quorum == Quorum::Lost, Action::Release),
         (5, v.away, Action::Pause),
+        (6, v.mute && active && takes_over, Action::Release),
         (6, v.deaf, Action::Keep),
         (6, s == PeerState::Unheard, Action::Keep),
         (7, s == PeerState::Starting && v.doing == Doing::Starting && (behind || peer.deaf), Action::Release),

@@ -7,19 +7,28 @@
 
 mod agents;
 mod audit;
+mod campaign;
 mod clock;
 mod cluster;
 mod fault;
 mod happening;
+pub mod invariants;
 mod network;
 mod node;
 mod programs;
+mod schedule;
+mod shrink;
+mod trial;
 
 pub use agents::Agent;
 pub use audit::Audit;
+pub use campaign::{Findings, Worst, run};
 pub use clock::{Clock, Micros, micros};
 pub use cluster::{Cluster, Making};
 pub use fault::{Behaviour, Fault, Program, name};
 pub use happening::{Happening, line};
 pub use network::Network;
 pub use node::{Hearing, Node, Process, Receiver, Sender, Supervise, settings};
+pub use schedule::{Class, Schedule, Step};
+pub use shrink::shrink;
+pub use trial::{Broken, Measured, Trial, play, recovery_bound};

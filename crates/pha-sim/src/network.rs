@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use fastrand::Rng;
+use pha_core::Serial;
 use pha_wire::LENGTH;
 
 use crate::clock::Micros;
@@ -20,6 +21,7 @@ pub(crate) struct Datagram {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) link: usize,
+    pub(crate) serial: Serial,
     pub(crate) bytes: [u8; LENGTH],
 }
 
@@ -104,7 +106,16 @@ impl Network {
         self.same_wire(from, to) && (0..self.links).any(|link| !self.cut[self.index(from, to, link)])
     }
 
-    pub(crate) fn send(&mut self, from: usize, to: usize, bytes: &[u8; LENGTH], now: Micros, rng: &mut Rng) {
+    /// `datagram` is the same heartbeat twice: as it travels, and which one it is.
+    pub(crate) fn send(
+        &mut self,
+        from: usize,
+        to: usize,
+        datagram: (&[u8; LENGTH], Serial),
+        now: Micros,
+        rng: &mut Rng,
+    ) {
+        let (bytes, serial) = datagram;
         for link in 0..self.links {
             if self.cut[self.index(from, to, link)] || !self.same_wire(from, to) {
                 continue;
@@ -114,7 +125,15 @@ impl Network {
                 if rng.u8(0..100) >= self.loss_percent {
                     let due = now + LATENCY + rng.u64(0..=self.jitter);
                     self.sent += 1;
-                    self.under_way.push(Reverse(Datagram { due, number: self.sent, from, to, link, bytes: *bytes }));
+                    self.under_way.push(Reverse(Datagram {
+                        due,
+                        number: self.sent,
+                        from,
+                        to,
+                        link,
+                        serial,
+                        bytes: *bytes,
+                    }));
                 }
             }
         }

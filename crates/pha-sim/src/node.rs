@@ -59,6 +59,7 @@ pub struct Supervise {
     pub(crate) known_operator: OperatorSection,
     pub(crate) next_look: BootTime,
     pub(crate) waiting: Vec<Event>,
+    pub(crate) could_publish: bool,
 }
 
 /// One peer as pha-receiver keeps it.
@@ -123,8 +124,8 @@ pub struct Node {
     pub(crate) asleep_until: Micros,
     pub(crate) echoes: Vec<Micros>,
     pub(crate) inbox: VecDeque<Datagram>,
-    /// When a heartbeat of each node last came to this machine, whether or not it was read.
-    pub(crate) came: Vec<Option<Micros>>,
+    /// When a new heartbeat of each node last came to this machine, whether or not it was read, and which.
+    pub(crate) came: Vec<Option<(Micros, Serial)>>,
     /// The operator's `stop` is under way.
     pub(crate) stopping: bool,
 }
@@ -206,7 +207,7 @@ impl Node {
     /// Its role; Standby if supervise does not run.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.supervise.core.as_ref().and(self.report()).map_or(Role::Standby, |report| report.role)
+        self.supervise.core.as_ref().map_or(Role::Standby, |supervise| supervise.core.role())
     }
 
     /// What the decision table says.
@@ -305,7 +306,10 @@ impl Node {
         if !self.powered || self.receiver.core.is_none() || self.other_protocol {
             return;
         }
-        self.came[datagram.from] = Some(now);
+        let came = &mut self.came[datagram.from];
+        if came.is_none_or(|(_, newest)| datagram.serial > newest) {
+            *came = Some((now, datagram.serial));
+        }
         if self.inbox.len() < BUFFER {
             self.inbox.push_back(datagram);
         }

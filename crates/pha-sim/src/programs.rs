@@ -78,6 +78,7 @@ impl Cluster {
             known_operator: node.record.operator.clone(),
             next_look: now,
             waiting: Vec::new(),
+            could_publish: true,
         });
         node.record.supervise = section;
         node.supervise.notified = true;
@@ -183,7 +184,7 @@ impl Cluster {
                 supervise_age: round.supervise_age,
             };
             let bytes = self.codec.encode(&heartbeat);
-            self.network.send(n, to, &bytes, self.now, &mut self.rng);
+            self.network.send(n, to, (&bytes, *serial), self.now, &mut self.rng);
         }
     }
 
@@ -262,7 +263,11 @@ impl Cluster {
         for command in supervise.core.handle(event, now) {
             match command {
                 Command::Publish => {
-                    self.publish(n, supervise);
+                    let published = self.publish(n, supervise);
+                    let could = std::mem::replace(&mut supervise.could_publish, published);
+                    if !published || !could {
+                        ended |= self.feed(n, supervise, Event::Published(published));
+                    }
                 }
                 Command::StoreTerm => {
                     let stored = self.publish(n, supervise);

@@ -34,6 +34,7 @@ pub struct Supervise {
     carrier: bool,
     record: Record,
     publisher: Publisher<SuperviseSection>,
+    could_publish: bool,
     section: SuperviseSection,
     outside: Outside,
     receiver_lock: PathBuf,
@@ -64,6 +65,7 @@ impl Supervise {
             carrier: true,
             record,
             publisher: Publisher::default(),
+            could_publish: true,
             section,
             outside: Outside::default(),
             receiver_lock: Program::Receiver.pid_file(&daemon.var_dir),
@@ -164,8 +166,9 @@ impl Supervise {
     fn carry_out(&mut self, database: &Database, command: Command) -> Option<Event> {
         match command {
             Command::Publish => {
-                self.publish(database, Durability::Volatile);
-                None
+                let published = self.publish(database, Durability::Volatile);
+                let could = std::mem::replace(&mut self.could_publish, published);
+                (!published || !could).then_some(Event::Published(published))
             }
             Command::StoreTerm => Some(Event::TermStored(self.publish(database, Durability::Lasting))),
             Command::Run { resource, call, limit, reason, term, lease, sole } => {

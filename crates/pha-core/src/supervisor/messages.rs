@@ -97,6 +97,8 @@ pub enum Event {
     CarrierChanged,
     /// The answer to [`Command::StoreTerm`].
     TermStored(bool),
+    /// [`Command::Publish`] could not be carried out, or can be again: told when it changes and at every failure.
+    Published(bool),
     /// The daemon is to end; resources stay as they are.
     StopRequested,
     /// Time has come for [`Supervisor::next_deadline`](super::Supervisor::next_deadline).

@@ -108,6 +108,8 @@ pub struct Supervisor {
     history: Vec<Transition>,
     ending: Ending,
     published: Option<SuperviseReport>,
+    /// Since when the database could not be written.
+    unpublished_since: Option<BootTime>,
     next_tick: BootTime,
     /// Empty between two events.
     #[serde(skip)]
@@ -155,6 +157,7 @@ impl Supervisor {
             history: restored.history,
             ending: Ending::No,
             published: None,
+            unpublished_since: None,
             next_tick: now,
             commands: Vec::new(),
             settings,
@@ -172,7 +175,11 @@ impl Supervisor {
             }
             Event::GatewayAnswered => self.gateway_answered(),
             Event::CarrierChanged => self.gateway.retest(now),
-            Event::TermStored(stored) => self.term_stored(stored),
+            Event::TermStored(stored) => {
+                self.note_published(stored);
+                self.term_stored(stored);
+            }
+            Event::Published(published) => self.note_published(published),
             Event::StopRequested if self.ending == Ending::No => self.ending = Ending::Asked,
             Event::StopRequested | Event::DeadlinePassed => {}
         }
@@ -184,6 +191,12 @@ impl Supervisor {
     #[must_use]
     pub fn next_deadline(&self) -> BootTime {
         self.timers().filter(|at| *at > self.now).min().unwrap_or(self.now + TICK).min(self.now + TICK)
+    }
+
+    /// The role, as the next publication will show it.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether the first checks have ended: before, what stood in the database is truer than what this machine knows.
@@ -357,6 +370,7 @@ impl Supervisor {
             self.alone_since.map(|since| since + self.gateway_patience()),
             self.fitness.unfit_until(),
             self.away_since.map(|since| since + s.dead_time),
+            self.unpublished_since.map(|since| since + self.mute_time()),
             self.turn_since.map(|since| since + s.dead_time * 2),
             self.rest.map(|rest| rest.since + self.handover_time()),
             self.rest.map(|rest| rest.since + self.farewell_time()),

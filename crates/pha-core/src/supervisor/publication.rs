@@ -60,6 +60,10 @@ impl Supervisor {
         !resting && !pausing
     }
 
+    pub(super) fn note_published(&mut self, published: bool) {
+        self.unpublished_since = if published { None } else { self.unpublished_since.or(Some(self.now)) };
+    }
+
     pub(super) fn note_gateway(&mut self, before: Gateway) {
         let state = self.gateway.state();
         let worth_saying = state == Gateway::Lost || (before == Gateway::Lost && state == Gateway::Reachable);

@@ -28,6 +28,7 @@ impl Supervisor {
                 Some(false) => Quorum::Lost,
             },
             away: self.away_since.is_some(),
+            mute: self.unpublished_since.is_some_and(|since| self.now >= since + self.mute_time()),
             deaf: self.outside.deaf,
             witness: self.witness(),
             waited_turn: self.turn_since.is_some_and(|since| self.now >= since + self.settings.dead_time * 2),
@@ -152,6 +153,12 @@ impl Supervisor {
                 self.gateway.retest(self.now);
             }
         }
+    }
+
+    /// The sender falls silent `LEASE` − `DEADTIME` after the last publication, which was at most a [`TICK`] before the
+    /// first that failed.
+    pub(super) fn mute_time(&self) -> Duration {
+        self.settings.lease.saturating_sub(self.settings.dead_time + TICK)
     }
 
     fn is_deaf_to_us(&self, peer: &PeerReport) -> bool {

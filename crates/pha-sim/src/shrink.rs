@@ -1,0 +1,103 @@
+//! From a schedule that breaks a promise to the shortest one found that still breaks it.
+//!
+//! It leaves out steps, in halves first and one by one in the end, merges the waits around them, takes nodes, links and
+//! clock faults away, and rounds waits, as long as the same promise breaks.
+
+use crate::fault::Fault;
+use crate::schedule::Schedule;
+use crate::trial::{Broken, play};
+
+/// Plays at most so many schedules.
+const PATIENCE: usize = 600;
+
+/// The shortest schedule found that breaks the same promise, and how.
+#[must_use]
+pub fn shrink(schedule: &Schedule, broken: &Broken) -> (Schedule, Broken) {
+    let mut best = (schedule.clone(), broken.clone());
+    let mut patience = PATIENCE;
+    while let Some(shorter) = shorter(&best.0, broken.promise, &mut patience) {
+        best = shorter;
+    }
+    best
+}
+
+fn shorter(schedule: &Schedule, promise: &str, patience: &mut usize) -> Option<(Schedule, Broken)> {
+    candidates(schedule).take_while(|_| patience.checked_sub(1).map(|left| *patience = left).is_some()).find_map(
+        |candidate| {
+            play(&candidate).0.err().filter(|broken| broken.promise == promise).map(|broken| (candidate, broken))
+        },
+    )
+}
+
+/// Schedules that are a little shorter or simpler, the boldest first.
+fn candidates(schedule: &Schedule) -> impl Iterator<Item = Schedule> {
+    let count = schedule.steps.len();
+    let sizes = [count / 2, count / 4, count / 8, 2, 1].into_iter().filter(move |size| *size > 0 && *size <= count);
+    let without = sizes.flat_map(move |size| (0..=count - size).rev().step_by(size.max(1)).map(move |at| (at, size)));
+    let steps = without.map(|(at, size)| without_steps(schedule, at, size));
+    steps.chain(simpler(schedule)).chain((0..count).filter_map(|at| rounder(schedule, at)))
+}
+
+/// The waits of what is left out stay, so that the rest happens when it did.
+fn without_steps(schedule: &Schedule, at: usize, size: usize) -> Schedule {
+    let mut shorter = schedule.clone();
+    let waits: u64 = shorter.steps.drain(at..at + size).map(|step| step.after_ms).sum();
+    if let Some(next) = shorter.steps.get_mut(at) {
+        next.after_ms += waits;
+    }
+    shorter
+}
+
+fn simpler(schedule: &Schedule) -> Vec<Schedule> {
+    let mut simpler = Vec::new();
+    if schedule.links > 1 {
+        simpler.push(Schedule { links: 1, ..schedule.clone() });
+    }
+    if schedule.nodes > 2 && schedule.steps.iter().all(|step| highest_node(&step.fault) + 1 < schedule.nodes) {
+        simpler.push(Schedule { nodes: schedule.nodes - 1, ..schedule.clone() });
+    }
+    if schedule.clocks.iter().any(|ppm| *ppm != 0) {
+        simpler.push(Schedule { clocks: vec![0; schedule.nodes], ..schedule.clone() });
+    }
+    if schedule.failback.is_some() {
+        simpler.push(Schedule { failback: None, ..schedule.clone() });
+    }
+    simpler
+}
+
+/// The wait before a step halved or rounded to what reads well.
+fn rounder(schedule: &Schedule, at: usize) -> Option<Schedule> {
+    let wait = schedule.steps[at].after_ms;
+    let unit = [1000, 100, 10].into_iter().find(|unit| wait > *unit && !wait.is_multiple_of(*unit))?;
+    let mut rounder = schedule.clone();
+    rounder.steps[at].after_ms = wait / unit * unit;
+    Some(rounder)
+}
+
+fn highest_node(fault: &Fault) -> usize {
+    match *fault {
+        Fault::Cut { from, to, .. } => from.max(to),
+        Fault::Weather { .. } => 0,
+        Fault::Crash { node }
+        | Fault::Start { node }
+        | Fault::Kill { node, .. }
+        | Fault::StartProgram { node, .. }
+        | Fault::KillAll { node }
+        | Fault::Stop { node }
+        | Fault::Stall { node, .. }
+        | Fault::Suspend { node, .. }
+        | Fault::Starve { node, .. }
+        | Fault::Isolate { node, .. }
+        | Fault::OtherProtocol { node, .. }
+        | Fault::Gateway { node, .. }
+        | Fault::ResourceDies { node, .. }
+        | Fault::Agent { node, .. }
+        | Fault::SlowAgents { node, .. }
+        | Fault::Writable { node, .. }
+        | Fault::LoseDatabase { node }
+        | Fault::Offline { node, .. }
+        | Fault::Online { node }
+        | Fault::Maintenance { node, .. }
+        | Fault::Hold { node, .. } => node,
+    }
+}
