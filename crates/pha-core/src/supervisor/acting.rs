@@ -236,7 +236,10 @@ impl Supervisor {
     fn finish_plan(&mut self) {
         let Some(plan) = self.plan.take() else { return };
         match plan.direction {
-            Direction::Stopping => self.stop_again_at = self.now + self.settings.supervise_interval,
+            Direction::Stopping => {
+                self.stop_again_at = self.now + self.settings.supervise_interval;
+                self.fitness.released(self.now + self.handover_time());
+            }
             Direction::Starting if self.all_up() => {
                 if self.online_since.is_none() {
                     self.online_since = Some(self.now);

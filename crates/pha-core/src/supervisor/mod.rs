@@ -287,7 +287,8 @@ impl Supervisor {
 
     fn expire(&mut self) {
         let now = self.now;
-        if self.fitness.expire(now) {
+        // Scripts may take longer than the unfit time: it ends for a node that is done with them.
+        if self.plan.is_none() && self.fitness.expire(now) {
             self.resources.iter_mut().for_each(|resource| resource.failures.clear());
             self.commands.push(Command::Note(Note::Fitness { fit: true }));
         }

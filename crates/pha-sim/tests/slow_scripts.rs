@@ -1,11 +1,12 @@
-//! A resource that never works fails over, however long its scripts take to say so.
+//! However long scripts take: what never works fails over, and who lets go does not take back before its peer's turn.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
-use pha_core::BootTime;
+use pha_core::resource::Call;
 use pha_core::supervisor::Settings;
+use pha_core::{BootTime, Role};
 use pha_sim::{Cluster, settings};
 
 /// The limits that a file without any has: a single start that hangs takes as long as the whole restart window.
@@ -74,5 +75,53 @@ fn failures_that_lie_further_apart_than_the_restart_window_move_nothing() {
         c.nodes[0].agents.up[0] = false;
         c.pass(70_000);
         assert_eq!(c.active(), [0]);
+    }
+}
+
+/// A pair whose scripts take up to 4 s.
+fn slow(seed: u64, one: Settings) -> Cluster {
+    let mut c = Cluster::with(one, settings(2));
+    c.start(0);
+    c.until(3000, "lb1 is active", |c| c.active() == [0]);
+    c.start(1);
+    c.pass(3000 + seed * 17);
+    c.slowness = 4000;
+    c
+}
+
+#[test]
+fn an_offline_that_is_over_before_the_resources_are_down_hands_over_all_the_same() {
+    for seed in 0..20 {
+        let mut c = slow(seed, settings(1));
+        c.offline(0, 2);
+        c.until(25_000, "lb2 takes over", |c| c.nodes[1].role() == Role::Active);
+        // From here on quick again: a check that takes longer than the lease loses the address.
+        c.slowness = 0;
+        c.pass(25_000);
+        assert!(c.nodes[0].status().is_some(), "the heartbeat rests for ever");
+        assert_eq!((c.nodes[0].role(), c.most_two_up), (Role::Standby, 0));
+    }
+}
+
+#[test]
+fn an_offline_that_nobody_takes_up_ends_although_its_time_was_over_before() {
+    let mut c = slow(0, settings(1));
+    c.offline(0, 2);
+    c.pass(1000);
+    c.crash(1);
+    c.until(40_000, "lb1 serves again", |c| c.active() == [0]);
+}
+
+#[test]
+fn an_unfit_time_that_is_over_before_the_resources_are_down_still_lets_the_peer_go_first() {
+    for seed in 0..20 {
+        let mut one = settings(1);
+        one.unfit_time = Duration::from_secs(2);
+        let mut c = slow(seed, one);
+        c.nodes[0].agents.up[0] = false;
+        c.nodes[0].agents.start_fails[0] = true;
+        c.until(40_000, "lb2 takes over", |c| c.nodes[1].role() == Role::Active);
+        let tries = c.nodes[0].agents.took.iter().filter(|(_, r, call)| *r == 0 && *call == Call::Start).count();
+        assert_eq!((tries, c.most_two_up), (2, 0), "the takeover, and one restart");
     }
 }
