@@ -195,12 +195,13 @@ impl Inequality {
         words.iter().fold(self.text(), |text, (key, value)| text.replace(key, value))
     }
 
-    fn refuse(&self, reader: &mut Reader, config: &Config) {
+    /// `mended` is what the remedy is worked out from.
+    fn refuse(&self, reader: &mut Reader, config: &Config, mended: &Config) {
         let keys: Vec<_> = std::iter::once(self.key).chain(self.others.iter().map(|(key, _)| *key)).collect();
         if !reader.sound(&keys) {
             return;
         }
-        let (key, value, or) = self.remedy(config);
+        let (key, value, or) = self.remedy(mended);
         let blamed: Vec<_> = std::iter::once(key).chain(keys).collect();
         let what = format!("{} does not hold: {}; {}", self.text(), self.numbers(config), self.otherwise);
         reader.refuse_rule(&blamed, Wrong::new(what, format!("write {key}={value} or {or}")));
@@ -234,7 +235,9 @@ impl Unit {
 
 /// Tells every inequality that does not hold, unless a value in it is wrong anyway.
 pub(crate) fn check(reader: &mut Reader, config: &Config) {
-    INEQUALITIES.iter().filter(|one| !one.holds(config)).for_each(|one| one.refuse(reader, config));
+    // Others stand on DEADTIME: their remedies fit the one that it is going to have.
+    let mended = Config { dead_time: config.dead_time.max(config.heartbeat_interval * 2), ..config.clone() };
+    INEQUALITIES.iter().filter(|one| !one.holds(config)).for_each(|one| one.refuse(reader, config, &mended));
 }
 
 /// The default of `key`: `usual`, or as much more as the times in `config` demand.
