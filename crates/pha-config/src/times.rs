@@ -64,7 +64,7 @@ pub const INEQUALITIES: [Inequality; 7] = [
     Inequality {
         key: "DEADTIME",
         least: "2 × HEARTBEAT_INT",
-        otherwise: "one lost heartbeat would make a dead peer",
+        otherwise: "one lost heartbeat, without the time to ask again, would make a dead peer",
         place: [
             "crates/pha-core/src/detector.rs",
             "suspect after 1.5 intervals, then five quick heartbeats before dead",
