@@ -22,7 +22,7 @@ struct Findings {
     warnings: Vec<String>,
 }
 
-/// Prints the findings and the takeover bound; [`exit::CONFIG`] if there is a problem.
+/// Prints the findings, the takeover bound and other figures; [`exit::CONFIG`] if there is a problem.
 pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     let config = match session.loaded() {
         Ok(config) => config,
@@ -112,6 +112,12 @@ fn text(findings: &Findings, config: Option<&Config>) -> String {
         lines.push(format!(
             "takeover from a dead node: {own}, plus the start scripts (their limits: {})",
             period(scripts)
+        ));
+        lines.push(format!(
+            "an address without a keeper is gone after {}; a dead resource is noticed within {}, if its check hangs {}",
+            period(config.lease),
+            period(config.supervise_interval),
+            period(config.failure_bound())
         ));
         lines.push("the configuration is good".to_owned());
     }

@@ -9,12 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pha_core::NodeId;
+use pha_core::supervisor::KILL_GRACE;
 
 use crate::home::Home;
 use crate::problem::{Problem, Wrong};
+use crate::times::longest_check;
 
 /// What pha itself needs for a takeover, beside dead time and scripts.
 const OWN_TIME: Duration = Duration::from_millis(20);
+
+/// How long the wire is asked for another holder, forks included; it begins when a peer is suspect.
+const PROBE: Duration = Duration::from_millis(150);
 
 /// `etc/config`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +57,7 @@ pub struct Config {
     /// `AUTH`: whether heartbeats must be authentic.
     pub auth: Auth,
     /// `LEASE`: lifetime of a leased address in whole seconds, as the kernel counts it; at least the dead time and 1.5 s.
-    /// Default 3 s.
+    /// Default 3 s, or as much more as that takes.
     pub lease: Duration,
     /// `START_TIMEOUT`, for resources without one of their own. Default 60 s.
     pub start_timeout: Duration,
@@ -204,11 +209,19 @@ impl Config {
         self.home_in_use(home).res().join(agent)
     }
 
-    /// How long an unplanned takeover takes at most: dead time, every start script at its limit, and 20 ms.
+    /// How long an unplanned takeover takes at most: dead time (or until the wire has answered, if a heartbeat is so short
+    /// that this is later), every start script at its limit, and 20 ms.
     #[must_use]
     pub fn takeover_bound(&self) -> Duration {
         let scripts: Duration = self.resources.iter().map(|resource| resource.start_timeout).sum();
-        self.dead_time + scripts + OWN_TIME
+        let asked = if self.witness { self.heartbeat_interval * 3 / 2 + PROBE } else { Duration::ZERO };
+        self.dead_time.max(asked) + scripts + OWN_TIME
+    }
+
+    /// How long a dead resource is noticed late at most: a period of checks, and one check that hangs until it is killed.
+    #[must_use]
+    pub fn failure_bound(&self) -> Duration {
+        self.supervise_interval + longest_check(self) + KILL_GRACE
     }
 
     /// A path under `INSTALLDIR` moves along when the tree lies somewhere else.
@@ -301,5 +314,13 @@ mod tests {
     fn the_takeover_bound_is_dead_time_and_start_scripts() {
         let config = config("NODES=a b\nRES_x=\nRES_y=\nSTART_TIMEOUT=5\nSTART_TIMEOUT_y=7\n");
         assert_eq!(config.takeover_bound(), Duration::from_millis(600 + 12_000 + 20));
+    }
+
+    // P74
+    #[test]
+    fn a_takeover_waits_for_the_wire_where_the_dead_time_is_shorter_than_a_probe() {
+        let bound = |text: &str| config(&format!("NODES=a b\nHEARTBEAT_INT=50\n{text}")).takeover_bound();
+        assert_eq!(bound(""), Duration::from_millis(75 + 150 + 20));
+        assert_eq!(bound("WITNESS=off\n"), Duration::from_millis(150 + 20));
     }
 }

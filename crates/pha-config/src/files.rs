@@ -7,11 +7,13 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::agent::agent_features;
 use crate::config::{Auth, Config, ResourceConfig};
 use crate::home::Home;
 use crate::parse::{assemble, settle};
 use crate::problem::{ConfigErrors, Problem, Wrong, shown};
 use crate::source::{MAX_BYTES, decode};
+use crate::value::in_seconds;
 
 /// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
@@ -38,6 +40,8 @@ impl Config {
         config.settle_home(home);
         problems.extend(config.key_problem(home));
         problems.extend(config.resources.iter().filter_map(|resource| config.agent_problem(home, resource)));
+        let late: Vec<_> = config.resources.iter().filter_map(|one| config.lease_warning(home, one)).collect();
+        config.found.extend(late);
         settle(config, problems)
     }
 
@@ -95,6 +99,21 @@ impl Config {
         let wrong = agent(&path).err()?;
         let text = format!("RES_{}={}", resource.name, resource.arguments.join(" "));
         Some(Problem::new(&self.file, Some(resource.line), text, wrong))
+    }
+
+    /// A limit of its own for the check of a leased resource that is longer than what the last renewal leaves of the lease.
+    fn lease_warning(&self, home: &Home, resource: &ResourceConfig) -> Option<Problem> {
+        let key = format!("CHECK_TIMEOUT_{}", resource.name);
+        let left = self.lease * 2 / 3;
+        let leased = || agent_features(&self.agent_path(home, &resource.agent)).is_ok_and(|features| features.lease);
+        if resource.check_timeout <= left || !self.lines.contains_key(&key) || !leased() {
+            return None;
+        }
+        let what = format!(
+            "a check renews the lease, of which {} s are left: one that takes longer loses it, whatever its limit",
+            in_seconds(left)
+        );
+        Some(self.warning(&key, &what, &format!("write {key}={} or less, or a longer LEASE", left.as_secs())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `etc/config`: from text to a checked [`Config`], or to every [`Problem`] in it at once.
 //!
 //! ```text
-//!  bytes ──source──▶ lines ──reader──▶ keys ──parse, nodes, resources──▶ Config ──rules──▶ checked
+//!  bytes ──source──▶ lines ──reader──▶ keys ──parse, nodes, resources──▶ Config ──times──▶ checked
 //!                                                                          └──files (load only)──▶ agents, key, modes
 //! ```
 //!
@@ -20,13 +20,15 @@ mod parse;
 mod problem;
 mod reader;
 mod resources;
-mod rules;
 mod source;
+pub mod times;
 mod value;
 mod warnings;
 
 #[cfg(test)]
 mod parse_tests;
+#[cfg(test)]
+mod times_tests;
 
 pub use agent::{AgentFeatures, agent_features};
 pub use config::{Auth, Config, Node, ResourceConfig, Split};

@@ -10,7 +10,7 @@ use crate::reader::Reader;
 use crate::value::{
     absolute_path, addresses, choice, cluster, digit, fractional, milliseconds, seconds, switch, whole,
 };
-use crate::{nodes, resources, rules};
+use crate::{nodes, resources, times};
 
 /// A shorter interval needs a scheduling class that ordinary programs do not get.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
@@ -44,7 +44,9 @@ pub(crate) fn assemble(text: &str, file: &Path) -> (Config, Vec<Problem>) {
     read_failures(&mut reader, &mut config);
     config.nodes = nodes::read(&mut reader);
     config.resources = resources::read(&mut reader, &config);
-    rules::check(&mut reader, &config);
+    config.restart_window = times::default_of("RESTART_WINDOW", config.restart_window, &config);
+    reader.read("RESTART_WINDOW", &mut config.restart_window, |text| seconds(text, 1..=86_400));
+    times::check(&mut reader, &config);
     let names: Vec<_> = config.nodes.iter().map(|node| node.name.clone()).collect();
     let resources: Vec<_> = config.resources.iter().map(|resource| resource.name.clone()).collect();
     let (lines, problems) = reader.finish(&names, &resources);
@@ -113,7 +115,9 @@ fn read_times(reader: &mut Reader, config: &mut Config) {
     reader.read("DEADTIME", &mut config.dead_time, |text| milliseconds(text, 10..=58_500));
     config.init_dead = (config.dead_time * 2).max(Duration::from_secs(1));
     reader.read("INITDEAD", &mut config.init_dead, |text| milliseconds(text, 10..=600_000));
+    config.offline_time = times::default_of("OFFLINE_TIME", config.offline_time, config);
     reader.read("OFFLINE_TIME", &mut config.offline_time, |text| seconds(text, 1..=86_400));
+    config.lease = times::default_of("LEASE", config.lease, config);
     reader.read("LEASE", &mut config.lease, |text| seconds(text, 2..=60));
 }
 
@@ -122,8 +126,9 @@ fn read_failures(reader: &mut Reader, config: &mut Config) {
     reader.read("STOP_TIMEOUT", &mut config.stop_timeout, resources::limit);
     reader.read("CHECK_TIMEOUT", &mut config.check_timeout, resources::limit);
     reader.read("RESTARTS", &mut config.restarts, |text| whole(text, 0..=100, ""));
-    reader.read("RESTART_WINDOW", &mut config.restart_window, |text| seconds(text, 1..=86_400));
+    config.unfit_time = times::default_of("UNFIT_TIME", config.unfit_time, config);
     reader.read("UNFIT_TIME", &mut config.unfit_time, |text| seconds(text, 1..=86_400));
+    config.failback_after = times::default_of("FAILBACK_AFTER", config.failback_after, config);
     reader.read("FAILBACK_AFTER", &mut config.failback_after, |text| seconds(text, 1..=86_400));
     let mut failback = false;
     reader.read("FAILBACK", &mut failback, switch);

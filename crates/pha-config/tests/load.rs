@@ -125,6 +125,18 @@ fn an_agent_that_could_not_be_run_is_told_before_it_matters() {
 }
 
 #[test]
+fn a_check_may_not_usefully_take_longer_than_the_lease_that_it_renews() {
+    let tree = Tree::new(&format!("{GOOD}RES_held=\nCHECK_TIMEOUT_held=3\nCHECK_TIMEOUT_test=3\n"));
+    tree.write("res/held", "#!/bin/sh\n# pha: lease\n", 0o755);
+    let warned = tree.warned();
+    assert_eq!(warned.lines().count(), 1, "{warned}");
+    assert!(warned.contains("/etc/config:5: a check renews the lease, of which 2 s are left"), "{warned}");
+    assert!(warned.contains("write CHECK_TIMEOUT_held=2 or less"), "{warned}");
+    tree.write("etc/config", &format!("{GOOD}RES_held=\nCHECK_TIMEOUT_held=2\n"), 0o644);
+    assert_eq!(tree.warned(), "");
+}
+
+#[test]
 fn a_key_that_is_a_folder_is_no_key() {
     let tree = Tree::new("NODES=a b\n");
     fs::remove_file(tree.path("etc/authkey")).unwrap();

@@ -89,7 +89,7 @@ pub struct Resource {
     pub next_check: BootTime,
     /// `res stop` keeps it down.
     pub held: bool,
-    /// Failures, oldest first; pruned to the restart window.
+    /// Failures within the restart window, oldest first; each is put forward by the time that plans have taken since.
     pub failures: Vec<BootTime>,
     /// The last error and the last duration, for display.
     pub last_error: Option<String>,

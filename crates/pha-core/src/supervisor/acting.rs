@@ -65,7 +65,7 @@ impl Supervisor {
                 self.plan = Some(Plan::down(&self.resources, |resource| resource.held, self.now));
             }
         } else if !self.all_up() && self.now >= self.fitness.retry_at() {
-            let failed = self.resources.iter().any(|resource| !resource.failures.is_empty());
+            let failed = !self.fitness.is_fit() || self.resources.iter().any(|resource| !resource.failures.is_empty());
             self.cause = if failed { Reason::ResourceFailed } else { Reason::Operator };
             self.plan = Some(Plan::up(&self.resources, true, self.now));
         }
@@ -236,7 +236,10 @@ impl Supervisor {
     fn finish_plan(&mut self) {
         let Some(plan) = self.plan.take() else { return };
         match plan.direction {
-            Direction::Stopping => self.stop_again_at = self.now + self.settings.supervise_interval,
+            Direction::Stopping => {
+                self.stop_again_at = self.now + self.settings.supervise_interval;
+                self.fitness.released(self.now + self.handover_time());
+            }
             Direction::Starting if self.all_up() => {
                 if self.online_since.is_none() {
                     self.online_since = Some(self.now);
@@ -265,10 +268,8 @@ impl Supervisor {
     }
 
     pub(super) fn resource_failed(&mut self, index: usize) {
-        let window = self.settings.restart_window;
         let now = self.now;
         let resource = &mut self.resources[index];
-        resource.failures.retain(|at| now < *at + window);
         resource.failures.push(now);
         let too_often = resource.failures.len() > usize::try_from(self.settings.restarts).unwrap_or(usize::MAX);
         let was_fit = self.fitness.is_fit();

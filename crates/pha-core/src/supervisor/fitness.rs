@@ -76,6 +76,13 @@ impl Fitness {
         over
     }
 
+    /// Everything is down: peers get their turn, until `turn_over`, before the node may become fit again by itself.
+    pub fn released(&mut self, turn_over: BootTime) {
+        if let Some(Some(until)) = &mut self.unfit {
+            *until = turn_over.max(*until);
+        }
+    }
+
     /// The node has been active without a failure for the restart window.
     pub fn proved_healthy(&mut self) {
         if self.is_fit() {
@@ -128,6 +135,18 @@ mod tests {
             })
             .collect();
         assert_eq!(pauses, vec![1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn a_node_that_has_released_stays_unfit_for_its_peers_turn_at_least() {
+        let mut f = Fitness::new(Duration::from_secs(60));
+        f.released(at(7));
+        assert!(f.is_fit());
+        f.failed(true, at(0));
+        f.released(at(7));
+        assert_eq!(f.unfit_until(), Some(at(60)));
+        f.released(at(70));
+        assert_eq!(f.unfit_until(), Some(at(70)));
     }
 
     #[test]

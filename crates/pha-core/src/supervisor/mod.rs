@@ -167,6 +167,7 @@ impl Supervisor {
     /// Takes one event and returns what is to be done about it.
     pub fn handle(&mut self, event: Event, now: BootTime) -> Vec<Command> {
         self.notice_absence(now);
+        self.forget_failures(now);
         self.now = now;
         match event {
             Event::OutsideChanged(outside) => self.outside_changed(*outside),
@@ -286,18 +287,27 @@ impl Supervisor {
         }
     }
 
+    /// Failures are forgotten after the restart window. The time of a plan does not count: however long scripts take,
+    /// nothing proves itself meanwhile.
+    fn forget_failures(&mut self, now: BootTime) {
+        let planned = if self.plan.is_some() { now.since(self.now) } else { Duration::ZERO };
+        let window = self.settings.restart_window;
+        for resource in &mut self.resources {
+            resource.failures.iter_mut().for_each(|at| *at = *at + planned);
+            resource.failures.retain(|at| now < *at + window);
+        }
+    }
+
     fn expire(&mut self) {
         let now = self.now;
-        if self.fitness.expire(now) {
+        // Scripts may take longer than the unfit time: it ends for a node that is done with them.
+        if self.plan.is_none() && self.fitness.expire(now) {
             self.resources.iter_mut().for_each(|resource| resource.failures.clear());
             self.commands.push(Command::Note(Note::Fitness { fit: true }));
         }
-        if self.online_since.is_some_and(|since| now >= since + self.settings.restart_window) {
-            let window = self.settings.restart_window;
-            let recent = |resource: &Resource| resource.failures.iter().any(|at| now < *at + window);
-            if !self.resources.iter().any(recent) {
-                self.fitness.proved_healthy();
-            }
+        let healthy = self.resources.iter().all(|resource| resource.failures.is_empty());
+        if healthy && self.online_since.is_some_and(|since| now >= since + self.settings.restart_window) {
+            self.fitness.proved_healthy();
         }
         if let Some(since) = self.away_since {
             let heard = self.outside.peers.iter().any(|peer| peer.heard_at.is_some_and(|at| at > since));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Supervisor, TICK, witness};
 use crate::decide::{Doing, OfflineRequest, PeerState, PeerView, Quorum, View, Witness};
 use crate::node::Term;
+use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState};
 use crate::word::{Direction, Gateway, Role, Word};
 
@@ -98,7 +99,7 @@ impl Supervisor {
 
     pub(super) fn offline_request(&self) -> OfflineRequest {
         match self.outside.wishes.offline {
-            Some(wish) if self.now < wish.until && self.given_up != Some(wish.since) => {
+            Some(wish) if self.given_up != Some(wish.since) && (self.now < wish.until || self.is_handing_over()) => {
                 if wish.force {
                     OfflineRequest::Forced
                 } else {
@@ -107,6 +108,15 @@ impl Supervisor {
             }
             Some(_) | None => OfflineRequest::None,
         }
+    }
+
+    /// An `offline` whose time is over while scripts still stop resources goes on until the peer has had its turn.
+    fn is_handing_over(&self) -> bool {
+        let under_way = match self.rest {
+            None => self.rest_due && (self.plan.is_some() || self.clean()),
+            Some(rest) => self.now < rest.since + self.handover_time(),
+        };
+        under_way && self.decision.reason == Reason::Operator
     }
 
     /// Would take over if asked.
