@@ -296,10 +296,11 @@ fn peers_first(view: &View) -> Option<Decision> {
             (true, false) => {}
         }
     }
-    let starting = view.doing == Doing::Starting;
     if view.any(PeerState::Starting) || view.any(PeerState::Stopping) {
         let claimed = |peer: &PeerView| peer.state == PeerState::Starting && view.gives_way_to(peer);
-        return Some(if starting && view.peers.iter().any(claimed) {
+        // Also where this node has lost what it had up: waiting for the peer's deadline would leave the rest running here.
+        let incomplete = view.role == Role::Active && !view.is_online();
+        return Some(if incomplete && view.peers.iter().any(claimed) {
             decision(Action::Release, Reason::PeerClaimed)
         } else {
             decision(Action::Keep, Reason::PeerBusy)

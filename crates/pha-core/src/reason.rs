@@ -27,7 +27,7 @@ pub enum Reason {
     Grace,
     /// Rule 7: a peer is starting or stopping resources.
     PeerBusy,
-    /// Rule 7: both start; the peer's term is higher.
+    /// Rule 7: both start, or this node is active without having everything up; the peer's term is higher.
     PeerClaimed,
     /// Rule 7: a peer was stopped and left its resources running.
     PeerKept,

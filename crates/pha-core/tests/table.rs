@@ -164,7 +164,7 @@ fn documented(v: &View) -> (u8, Action) {
         (6, v.mute && active && takes_over, Action::Release),
         (6, v.deaf, Action::Keep),
         (6, s == PeerState::Unheard, Action::Keep),
-        (7, s == PeerState::Starting && v.doing == Doing::Starting && (behind || peer.deaf), Action::Release),
+        (7, s == PeerState::Starting && active && !online && (behind || peer.deaf), Action::Release),
         (7, busy, Action::Keep),
         (8, s == PeerState::Online && !online, Action::Release),
         (9, s == PeerState::Online && (behind || peer.deaf), Action::Release),

@@ -84,7 +84,8 @@ impl<K: Ord> Since<K> {
 /// A node's programs all run, are not delayed by anything, and know how things stand.
 fn acts_freely(cluster: &Cluster, n: usize) -> bool {
     let node = &cluster.nodes[n];
-    let settled = node.supervise.core.as_ref().is_some_and(|supervise| supervise.core.is_settled());
+    let settled =
+        node.supervise.core.as_ref().is_some_and(|supervise| supervise.core.is_settled() && supervise.could_publish);
     let stalled = [node.supervise.stalled_until, node.receiver.stalled_until, node.sender.stalled_until];
     node.is_awake()
         && settled
@@ -93,7 +94,7 @@ fn acts_freely(cluster: &Cluster, n: usize) -> bool {
         && node.starved == 0
         && node.writable
         && !node.other_protocol
-        && node.reason() != Some(Reason::WasAway)
+        && !matches!(node.reason(), Some(Reason::WasAway | Reason::Deaf))
         && !node.record.operator.wishes.maintenance
 }
 
