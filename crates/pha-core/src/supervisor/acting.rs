@@ -165,6 +165,9 @@ impl Supervisor {
             return;
         }
         if plan.current.is_none() {
+            // What `res stop` has held since the plan was made is not started any more.
+            let resources = &self.resources;
+            plan.steps.retain(|(index, call)| *call != Call::Start || !resources[*index].held);
             plan.current = plan.steps.pop_front();
         }
         match plan.current {

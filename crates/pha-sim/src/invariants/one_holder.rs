@@ -1,6 +1,8 @@
 //! One holder of an address.
 
-use super::{Invariant, Since, pairs};
+use std::collections::BTreeSet;
+
+use super::{Invariant, Since, can_talk, pairs};
 use crate::clock::micros;
 use crate::cluster::Cluster;
 use crate::fault::name;
@@ -13,6 +15,8 @@ const SLACK: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub struct OneHolder {
     both: Since<(usize, usize)>,
+    /// Pairs of holders that became so while they were cut off from each other.
+    split: BTreeSet<(usize, usize)>,
 }
 
 impl Invariant for OneHolder {
@@ -22,7 +26,7 @@ impl Invariant for OneHolder {
 
     fn promise(&self) -> &'static str {
         "Whatever happens to programs and machines, two of them that reach each other never hold a leased address at once \
-         for longer than LEASE."
+         for longer than LEASE; nor do two that were split and can talk again."
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
@@ -30,8 +34,14 @@ impl Invariant for OneHolder {
             let holds = |n: usize| cluster.nodes[n].holds_address() && !is_kept(cluster, n);
             let reach = cluster.network.carries(a, b) && cluster.network.carries(b, a);
             let same_protocol = !cluster.nodes[a].other_protocol && !cluster.nodes[b].other_protocol;
-            let both = holds(a) && holds(b) && reach && same_protocol;
-            let lasts = self.both.note((a, b), both, cluster.now);
+            let hold = holds(a) && holds(b);
+            if !hold {
+                self.split.remove(&(a, b));
+            } else if !reach {
+                self.split.insert((a, b));
+            }
+            let reach = if self.split.contains(&(a, b)) { can_talk(cluster, a, b) } else { reach };
+            let lasts = self.both.note((a, b), hold && reach && same_protocol, cluster.now);
             let s = &cluster.nodes[a].settings;
             let heard = s.heartbeat_interval + s.dead_time;
             if lasts > micros(s.lease + heard + SLACK) {
