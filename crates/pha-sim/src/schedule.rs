@@ -252,6 +252,8 @@ impl Draw {
             3..5 => Fault::StartProgram { node, program },
             5 => Fault::KillAll { node },
             6 => Fault::Stop { node },
+            // What runs when its program is killed goes on for a while.
+            7 => self.agent(node),
             _ => Fault::Start { node },
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Invariant, Since, can_talk, pairs};
 use crate::clock::micros;
 use crate::cluster::Cluster;
-use crate::fault::name;
+use crate::fault::{Program, name};
 use std::time::Duration;
 
 /// The kernel's lateness, and the clocks' faults.
@@ -25,15 +25,15 @@ impl Invariant for OneHolder {
     }
 
     fn promise(&self) -> &'static str {
-        "Whatever happens to programs and machines, two of them that reach each other never hold a leased address at once \
-         for longer than LEASE; nor do two that were split and can talk again."
+        "Whatever happens to programs and machines, two of them that reach each other, and of which one at least is heard, \
+         never hold a leased address at once for longer than LEASE; nor do two that were split and can talk again."
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
         for (a, b) in pairs(cluster) {
             let holds = |n: usize| cluster.nodes[n].holds_address() && !is_kept(cluster, n);
             let reach = cluster.network.carries(a, b) && cluster.network.carries(b, a);
-            let same_protocol = !cluster.nodes[a].other_protocol && !cluster.nodes[b].other_protocol;
+            let heard = is_heard(cluster, a, b) || is_heard(cluster, b, a);
             let hold = holds(a) && holds(b);
             if !hold {
                 self.split.remove(&(a, b));
@@ -41,15 +41,23 @@ impl Invariant for OneHolder {
                 self.split.insert((a, b));
             }
             let reach = if self.split.contains(&(a, b)) { can_talk(cluster, a, b) } else { reach };
-            let lasts = self.both.note((a, b), hold && reach && same_protocol, cluster.now);
+            let lasts = self.both.note((a, b), hold && reach && heard, cluster.now);
             let s = &cluster.nodes[a].settings;
-            let heard = s.heartbeat_interval + s.dead_time;
-            if lasts > micros(s.lease + heard + SLACK) {
+            let until_heard = s.heartbeat_interval + s.dead_time;
+            if lasts > micros(s.lease + until_heard + SLACK) {
                 return Err(format!("{} and {} have both held the address for {lasts} us", name(a), name(b)));
             }
         }
         Ok(())
     }
+}
+
+/// One's heartbeats go out, and the other's receiver reads them.
+fn is_heard(cluster: &Cluster, from: usize, to: usize) -> bool {
+    let (from, to) = (&cluster.nodes[from], &cluster.nodes[to]);
+    let speaks = from.runs(Program::Sender) && from.sender.stalled_until == 0;
+    let hears = to.runs(Program::Receiver) && to.receiver.stalled_until == 0 && to.writable;
+    speaks && hears && !from.other_protocol && !to.other_protocol
 }
 
 /// The operator stopped the daemons and left the address up for good; or maintenance, which changes nothing.
