@@ -51,6 +51,7 @@ impl Receiver {
     /// Hears until the daemon is told to end.
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
+        self.peers.begin_trace(daemon, now());
         self.publish(&daemon.database, std::process::id(), now());
         self.publisher.succeeded()?;
         daemon.is_ready();
@@ -69,6 +70,7 @@ impl Receiver {
             }
             if woken.terminate {
                 self.publish(&daemon.database, 0, now);
+                self.peers.end_trace(now);
                 return Ok(());
             }
             if woken.record_changed {
@@ -79,6 +81,7 @@ impl Receiver {
             if news || overwritten || now >= self.next_tick {
                 self.publish(&daemon.database, std::process::id(), now);
             }
+            self.peers.flush_trace(now);
         }
     }
 
