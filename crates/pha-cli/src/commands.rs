@@ -172,7 +172,7 @@ pub(crate) enum Command {
     /// in the logs as it is: look into the archive before you send it.
     #[command(verbatim_doc_comment)]
     Report {
-        /// The archive to write; default: pha-report-<node>-<time>.tar here
+        /// The archive to write; default: pha-report-NODE-TIME.tar here
         file: Option<PathBuf>,
     },
     /// Leave
