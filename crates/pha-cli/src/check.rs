@@ -24,11 +24,20 @@ struct Findings {
 
 /// Prints the findings, the takeover bound and other figures; [`exit::CONFIG`] if there is a problem.
 pub(crate) fn run(session: &Session) -> Result<(), Failure> {
+    finish(session, &find(session), session.loaded().ok())
+}
+
+/// What `check` prints.
+pub(crate) fn report(session: &Session) -> String {
+    text(&find(session), session.loaded().ok()) + "\n"
+}
+
+fn find(session: &Session) -> Findings {
     let config = match session.loaded() {
         Ok(config) => config,
         Err(errors) => {
             let problems = errors.to_string().lines().map(str::to_owned).collect();
-            return finish(session, &Findings { problems, ..Findings::default() }, None);
+            return Findings { problems, ..Findings::default() };
         }
     };
     let mut findings = Findings::default();
@@ -36,7 +45,7 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     findings.problems.extend(config.local_node(Some(&session.node), "").err().map(|stranger| stranger.to_string()));
     let file = config.file.display().to_string();
     names(&mut findings, &file, &config.nodes, &session.node, resolve::addresses);
-    finish(session, &findings, Some(config))
+    findings
 }
 
 /// `config`, `show conf`: the lines of a configuration that means the same, or one object.

@@ -21,7 +21,7 @@ pub(crate) struct Global {
     /// The name of this node; default: PHA_NODE, else the host name
     #[arg(long, global = true, display_order = 100, value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// Answer in JSON: stat, status, explain, history, watch, res, config, check, maintenance
+    /// Answer in JSON: stat, status, explain, history, watch, res, config, check, maintenance, replay
     #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
 }
@@ -153,6 +153,27 @@ pub(crate) enum Command {
         /// Replace a key that is there
         #[arg(long)]
         force: bool,
+    },
+    /// Run the recorded inputs of daemons through the core again, and print what it decides and why
+    ///
+    /// Takes the traces of any node, or the archive of `report`; without a file, those of this node. Needs no
+    /// configuration. Traces of several programs and nodes are told as one story.
+    #[command(verbatim_doc_comment)]
+    Replay {
+        /// Traces (var/log/*.trace, *.trace.1), or an archive of `report`
+        files: Vec<PathBuf>,
+        /// Every input and every command, not only what changes something
+        #[arg(long)]
+        all: bool,
+    },
+    /// Pack configuration, state, traces and logs for a bug report, without secrets
+    ///
+    /// Never packed: etc/authkey. Masked: values of words like password, secret, token or key. What agents print stands
+    /// in the logs as it is: look into the archive before you send it.
+    #[command(verbatim_doc_comment)]
+    Report {
+        /// The archive to write; default: pha-report-NODE-TIME.tar here
+        file: Option<PathBuf>,
     },
     /// Leave
     #[command(visible_aliases = ["exit", "q"])]

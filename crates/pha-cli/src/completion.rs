@@ -33,6 +33,7 @@ fn possible(before: &[&str], names: &Names) -> Vec<String> {
         ["show"] => words(&["conf", "status"]),
         ["maintenance"] => words(&["on", "off"]),
         ["stop"] => words(&["--release"]),
+        ["replay", ..] => words(&["--all", "--json"]),
         ["keygen"] => words(&["--force"]),
         ["offline" | "disable" | "dis" | "off" | "switchover", ..] => words(&["--for", "--force"]),
         ["stat" | "status" | "explain" | "history" | "watch" | "check", ..] => words(&["--json", "--node"]),

@@ -7,11 +7,13 @@ use pha_sys::exit;
 use crate::commands::{Command, Global, Line, ResAction, Shown, help, parse_words};
 use crate::failure::Failure;
 use crate::programs::{Program, START_ORDER};
+use crate::replay::Detail;
 use crate::screen::{print, print_json, warn};
 use crate::session::Session;
 use crate::view::View;
 use crate::{
-    check, daemons, document, explain, history, keygen, resources, stat, switchover, table, times, watch, wishes, words,
+    check, daemons, document, explain, history, keygen, replay, report, resources, stat, switchover, table, times,
+    watch, wishes, words,
 };
 
 /// Whether another line is read.
@@ -88,6 +90,8 @@ pub(crate) fn run(session: &Session, command: &Command) -> Result<Flow, Failure>
         Command::Check => check::run(session)?,
         Command::Reload => daemons::reload(session)?,
         Command::Keygen { force } => keygen::run(session, *force)?,
+        Command::Replay { files, all } => replay::run(session, files, if *all { Detail::All } else { Detail::Story })?,
+        Command::Report { file } => report::run(session, file.as_deref())?,
         Command::Watch => watch::run(session)?,
         Command::Config | Command::Show { what: Shown::Conf } => check::show(session)?,
         Command::Stat

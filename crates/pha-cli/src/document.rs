@@ -66,7 +66,7 @@ fn peers(session: &Session, view: &View) -> Value {
             "id": peer.node.number(),
             "name": session.name_of(peer.node),
             "liveness": crate::table::liveness(peer.liveness),
-            "says": peer.saying.map(|saying| crate::table::word(saying.word)),
+            "says": peer.saying.map(|saying| saying.word.to_string()),
             "heard_ms_ago": peer.heard_at.map(|at| milliseconds(view.silence(at))),
         })
     };

@@ -5,7 +5,6 @@ use pha_core::report::Transition;
 use serde_json::json;
 
 use crate::grid::Grid;
-use crate::table::word;
 use crate::times::{local, period};
 use crate::view::View;
 
@@ -16,7 +15,7 @@ pub(crate) fn text(view: &View, wall: &Zoned) -> String {
     };
     let mut grid = Grid::new(["time", "term", "role", "says"]);
     for step in &report.history {
-        let says = format!("{}: {}", word(step.to), step.reason);
+        let says = format!("{}: {}", step.to, step.reason);
         grid.row([local(step.at, view.now, wall), step.term.to_string(), step.role.to_string(), says]);
     }
     let conflict = report.last_conflict.map(|length| format!("last time with two active nodes: {}\n", period(length)));
@@ -32,8 +31,8 @@ pub(crate) fn json(view: &View, wall: &Zoned) -> serde_json::Value {
 fn entry(view: &View, wall: &Zoned, step: &Transition) -> serde_json::Value {
     json!({
         "time": local(step.at, view.now, wall),
-        "from": word(step.from),
-        "to": word(step.to),
+        "from": step.from.to_string(),
+        "to": step.to.to_string(),
         "role": step.role.to_string(),
         "term": step.term.value(),
         "reason": step.reason.to_string(),

@@ -21,6 +21,8 @@ mod keygen;
 mod notes;
 mod programs;
 mod repl;
+mod replay;
+mod report;
 mod resources;
 #[cfg(test)]
 mod samples;

@@ -87,6 +87,22 @@ impl Session {
         self.config.as_ref().ok().map(|config| config.log_file(&self.home, program.word()))
     }
 
+    /// The daemon's log file; where it would be by default, while the configuration is broken.
+    pub(crate) fn log_path(&self, program: Program) -> PathBuf {
+        let usual = || self.var_dir().join("log").join(format!("{}.log", program.word()));
+        self.log_file(program).unwrap_or_else(usual)
+    }
+
+    /// The two files of the daemon's trace, newer first, whether or not they are there.
+    pub(crate) fn trace_files(&self, program: Program) -> [PathBuf; 2] {
+        let usual = || self.log_path(program).with_extension("trace");
+        let newer =
+            self.config.as_ref().map_or_else(|_| usual(), |config| config.trace_file(&self.home, program.word()));
+        let mut older = newer.clone();
+        older.as_mut_os_string().push(".1");
+        [newer, older]
+    }
+
     /// The program to run: the installation's, or the one beside this program where the installation has none.
     fn program(&self, name: &str) -> PathBuf {
         let installed = self.home.bin().join(name);

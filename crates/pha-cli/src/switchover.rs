@@ -12,7 +12,7 @@ use pha_core::{BootTime, LeaveCause, Reason, Role, Word};
 use crate::failure::{Failure, UNAVAILABLE};
 use crate::screen::{print, warn};
 use crate::session::Session;
-use crate::table::{liveness, word};
+use crate::table::liveness;
 use crate::times::period;
 use crate::view::{View, is_audible};
 use crate::{wait, wishes};
@@ -108,7 +108,7 @@ fn peers(session: &Session, view: &View) -> String {
         };
         let Word::Left { cause } = saying.word else {
             let unfit = if saying.fit { "is not willing" } else { "is unfit" };
-            return format!("{name} says {} and {unfit}: 'explain' there says why", word(saying.word));
+            return format!("{name} says {} and {unfit}: 'explain' there says why", saying.word);
         };
         match cause {
             LeaveCause::Operator => format!("{name} is offline: 'online' there ends that"),
@@ -162,7 +162,7 @@ fn tell(session: &Session, outcome: Option<Outcome>, limit: Duration) -> Result<
             let view = View::take(session)?;
             let own = view
                 .report()
-                .map_or_else(|| "does not run".to_owned(), |report| format!("says {}", word(report.saying.word)));
+                .map_or_else(|| "does not run".to_owned(), |report| format!("says {}", report.saying.word));
             let (node, peers) = (&session.node, peers(session, &view));
             let text =
                 format!("not switched over within {}: {node} {own}, {peers}; 'explain' says more", period(limit));

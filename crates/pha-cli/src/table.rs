@@ -1,7 +1,7 @@
 //! `status` on a terminal: the state as a person reads it.
 
+use pha_core::Gateway;
 use pha_core::report::{LinkReport, Liveness, PeerReport, ResourceReport, ResourceState};
-use pha_core::{Direction, Gateway, LeaveCause, Word};
 
 use crate::grid::Grid;
 use crate::notes::notes;
@@ -31,7 +31,7 @@ fn headline(session: &Session, view: &View) -> String {
     let mut line = format!("{}: {}", session.node, view.record.prompt_state());
     let Some(report) = view.report() else { return line + "\n" };
     let since = period(view.now.since(word_since(report)));
-    line += &format!(", {} for {since}: {}\n", word(report.saying.word), report.reason);
+    line += &format!(", {} for {since}: {}\n", report.saying.word, report.reason);
     line += &format!(
         "term {} (decision {}), gateway {}",
         report.saying.term,
@@ -113,7 +113,7 @@ fn link_cells(view: &View, link: &LinkReport) -> [String; 4] {
 }
 
 fn peer_word(peer: &PeerReport) -> String {
-    peer.saying.map_or_else(|| "-".to_owned(), |saying| word(saying.word))
+    peer.saying.map_or_else(|| "-".to_owned(), |saying| saying.word.to_string())
 }
 
 /// A detector's verdict as a word.
@@ -124,21 +124,6 @@ pub(crate) const fn liveness(liveness: Liveness) -> &'static str {
         Liveness::Suspect => "suspect",
         Liveness::Dead => "dead",
         Liveness::Absent => "gone",
-    }
-}
-
-/// A node's word with what rides along.
-pub(crate) fn word(word: Word) -> String {
-    match word {
-        Word::Online => "ONLINE".to_owned(),
-        Word::Offline { clean: true } => "OFFLINE".to_owned(),
-        Word::Offline { clean: false } => "OFFLINE (not confirmed down)".to_owned(),
-        Word::Progress { direction: Direction::Starting, .. } => "PROGRESS (starting)".to_owned(),
-        Word::Progress { direction: Direction::Stopping, .. } => "PROGRESS (stopping)".to_owned(),
-        Word::Left { cause: LeaveCause::Operator } => "LEFT (offline)".to_owned(),
-        Word::Left { cause: LeaveCause::Gateway } => "LEFT (gateway lost)".to_owned(),
-        Word::Left { cause: LeaveCause::Stopped } => "LEFT (stopped)".to_owned(),
-        Word::Kept => "KEPT (stopped, resources left running)".to_owned(),
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Config {
     pub failback_after: Duration,
     /// `VARDIR` as written; see [`Config::var_dir`].
     pub var_dir: Option<PathBuf>,
+    /// `TRACE_SIZE`: bytes of one of the two files that a program's trace has; 0 switches traces off. Default 2 MiB.
+    pub trace_size: u64,
     /// `WITNESS`: an address that still answers holds a takeover up. Default on.
     pub witness: bool,
     /// `SPLIT`: what to prefer when only the link between two nodes is cut.
@@ -203,6 +205,15 @@ impl Config {
         name.into()
     }
 
+    /// The newer of the two files with `program`'s trace: beside its log, `sender.trace` or `….sender.trace`.
+    #[must_use]
+    pub fn trace_file(&self, home: &Home, program: &str) -> PathBuf {
+        let log = self.log_file(home, program);
+        let mut name = if log.extension().is_some_and(|end| end == "log") { log.with_extension("") } else { log };
+        name.as_mut_os_string().push(".trace");
+        name
+    }
+
     /// The file of a resource agent.
     #[must_use]
     pub fn agent_path(&self, home: &Home, agent: &str) -> PathBuf {
@@ -290,6 +301,15 @@ mod tests {
         assert_eq!(log("LOGPATH=/tmp"), Path::new("/tmp/sender.log"));
         assert_eq!(log("LOGPATH=/nowhere/log"), Path::new("/nowhere/log.sender"));
         assert_eq!(config("NODES=a b").log_file(&home, "pha-sender"), Path::new("/srv/pha/var/log/sender.log"));
+    }
+
+    #[test]
+    fn a_trace_lies_beside_the_log_and_is_named_like_it() {
+        let home = Home::at(Path::new("/srv/pha"));
+        let trace = |line: &str| config(&format!("NODES=a b\n{line}\n")).trace_file(&home, "sender");
+        assert_eq!(trace(""), Path::new("/srv/pha/var/log/sender.trace"));
+        assert_eq!(trace("LOGPATH=/var/log/pha/"), Path::new("/var/log/pha/sender.trace"));
+        assert_eq!(trace("LOGPATH=/nowhere/log"), Path::new("/nowhere/log.sender.trace"));
     }
 
     // P4, P30

@@ -9,7 +9,7 @@ use crate::keys::{ADDRESS, LIMITS, RESOURCE};
 use crate::value::in_seconds;
 
 /// Keys that may differ between nodes.
-const LOCAL: [&str; 7] = ["DEBUG", "INSTALLDIR", "LOGPATH", "DAEMON", "PINGTIMEOUT", "GW", "VARDIR"];
+const LOCAL: [&str; 8] = ["DEBUG", "INSTALLDIR", "LOGPATH", "DAEMON", "PINGTIMEOUT", "GW", "VARDIR", "TRACE_SIZE"];
 
 impl Config {
     /// Every key with its value in force, in the order of the documentation; per-resource limits only where they
@@ -74,7 +74,7 @@ impl Config {
         ]
     }
 
-    fn policies(&self) -> [(&'static str, String); 10] {
+    fn policies(&self) -> [(&'static str, String); 11] {
         let auth = match self.auth {
             Auth::Auto => "auto",
             Auth::Required => "required",
@@ -96,6 +96,7 @@ impl Config {
             ("WITNESS", switched(self.witness)),
             ("SPLIT", split.to_owned()),
             ("VARDIR", self.place.as_ref().map_or_else(written, |home| text(&self.var_dir(home)))),
+            ("TRACE_SIZE", (self.trace_size >> 20).to_string()),
         ]
     }
 

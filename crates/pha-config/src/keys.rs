@@ -1,7 +1,7 @@
 //! The words of the file, and what somebody may have meant by another one.
 
 /// Every key that stands alone, in the order in which they are shown.
-pub(crate) const PLAIN: [&str; 27] = [
+pub(crate) const PLAIN: [&str; 28] = [
     "DEBUG",
     "INSTALLDIR",
     "LOGPATH",
@@ -29,6 +29,7 @@ pub(crate) const PLAIN: [&str; 27] = [
     "WITNESS",
     "SPLIT",
     "VARDIR",
+    "TRACE_SIZE",
 ];
 
 /// `RES_<agent>[.<name>]`: a resource.

@@ -83,6 +83,7 @@ fn defaults(file: &Path) -> Config {
         failback: None,
         failback_after: ms(60_000),
         var_dir: None,
+        trace_size: 2 << 20,
         witness: true,
         split: Split::Service,
         resources: Vec::new(),
@@ -105,6 +106,7 @@ fn read_program(reader: &mut Reader, config: &mut Config) {
     let words = [("auto", Auth::Auto), ("required", Auth::Required), ("off", Auth::Off)];
     reader.read("AUTH", &mut config.auth, |text| choice(text, &words));
     reader.read("VARDIR", &mut config.var_dir, |text| absolute_path(text).map(Some));
+    reader.read("TRACE_SIZE", &mut config.trace_size, |text| whole::<u64>(text, 0..=64, " MiB").map(|size| size << 20));
     reader.read("WITNESS", &mut config.witness, switch);
     reader.read("SPLIT", &mut config.split, split);
 }

@@ -95,7 +95,7 @@ fn times_that_depend_on_others_follow_them() {
 }
 
 /// A bad value for every key, and what the message has to contain.
-const WRONG: [(&str, &str); 75] = [
+const WRONG: [(&str, &str); 76] = [
     ("DEBUG=2", "write 0 or 1"),
     ("DEBUG=", "there is no value"),
     ("INSTALLDIR=opt/pha", "begin it with /"),
@@ -155,6 +155,7 @@ const WRONG: [(&str, &str); 75] = [
     ("SPLIT=safe", "needs a quorum to ask"),
     ("SPLIT=brain", "write service or safe"),
     ("VARDIR=var", "begin it with /"),
+    ("TRACE_SIZE=65", "from 0 to 64 MiB"),
     ("ADDR_lb1=", "there is no address"),
     ("ADDR_lb1=10.0.0.1/24", "neither an IP address nor a host name"),
     ("ADDR_lb1=::1 0::1", "stands here twice"),
@@ -316,7 +317,7 @@ fn every_key_is_in_force_with_some_value() {
 fn nodes_share_what_matters_between_them_and_nothing_else() {
     let hash = |more: &str| parse(&format!("{EXAMPLE}{more}\n")).shared_hash();
     let same = hash("");
-    for local in ["VARDIR=/run/pha", "ADDR_lb1=10.0.0.1", "# comment", "AUTH=auto", "LEASE=3"] {
+    for local in ["VARDIR=/run/pha", "TRACE_SIZE=0", "ADDR_lb1=10.0.0.1", "# comment", "AUTH=auto", "LEASE=3"] {
         assert_eq!(hash(local), same, "{local}");
     }
     for shared in ["LEASE=4", "CLUSTER=x", "RES_test=/x", "STOP_TIMEOUT_ipaddr=3", "FAILBACK=on", "DEADTIME=700"] {

@@ -151,6 +151,18 @@ impl Beat {
         self.next_deadline().is_some()
     }
 
+    /// What supervise wants said.
+    #[must_use]
+    pub const fn said(&self) -> Option<&Said> {
+        self.said.as_ref()
+    }
+
+    /// Whether a peer is suspect, so that beats are quick and ask for an answer.
+    #[must_use]
+    pub const fn asks(&self) -> bool {
+        self.suspicion
+    }
+
     /// What to say as the process ends: a node that left repeats it once, any other word would outlive its truth.
     #[must_use]
     pub fn farewell(&self, now: BootTime) -> Option<Round> {

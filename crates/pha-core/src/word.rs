@@ -85,6 +85,22 @@ impl Word {
     }
 }
 
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Online => "ONLINE",
+            Self::Offline { clean: true } => "OFFLINE",
+            Self::Offline { clean: false } => "OFFLINE (not confirmed down)",
+            Self::Progress { direction: Direction::Starting, .. } => "PROGRESS (starting)",
+            Self::Progress { direction: Direction::Stopping, .. } => "PROGRESS (stopping)",
+            Self::Left { cause: LeaveCause::Operator } => "LEFT (offline)",
+            Self::Left { cause: LeaveCause::Gateway } => "LEFT (gateway lost)",
+            Self::Left { cause: LeaveCause::Stopped } => "LEFT (stopped)",
+            Self::Kept => "KEPT (stopped, resources left running)",
+        })
+    }
+}
+
 /// What a node knows of its gateway.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Gateway {

@@ -6,11 +6,14 @@
 pub mod key;
 pub mod peers;
 pub mod publisher;
+pub mod recorder;
 pub mod reload;
+mod ring;
 pub mod start;
 pub mod waker;
 
 pub use publisher::Publisher;
+pub use recorder::Recorder;
 pub use start::{Daemon, Options, Program, run};
 pub use waker::{Waker, Woken};
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pha_core::BootTime;
+use pha_core::detector::brings_news;
 use pha_core::report::PeerReport;
 use pha_daemon::peers::Resolver;
 use pha_daemon::{Daemon, Publisher, key, now};
@@ -10,7 +11,7 @@ use pha_status::{Database, Durability, ReceiverSection, Record};
 use pha_wire::Codec;
 
 use crate::ears::Ears;
-use crate::peers::{Peers, brings_news};
+use crate::peers::Peers;
 
 /// The receiver writes on change, and this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ impl Receiver {
     /// Hears until the daemon is told to end.
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
+        self.peers.begin_trace(daemon, now());
         self.publish(&daemon.database, std::process::id(), now());
         self.publisher.succeeded()?;
         daemon.is_ready();
@@ -69,6 +71,7 @@ impl Receiver {
             }
             if woken.terminate {
                 self.publish(&daemon.database, 0, now);
+                self.peers.end_trace(now);
                 return Ok(());
             }
             if woken.record_changed {
@@ -79,6 +82,7 @@ impl Receiver {
             if news || overwritten || now >= self.next_tick {
                 self.publish(&daemon.database, std::process::id(), now);
             }
+            self.peers.flush_trace(now);
         }
     }
 

@@ -8,6 +8,8 @@ use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{Liveness, PeerReport};
 use pha_core::{BootTime, DropReason, Heartbeat};
 use pha_daemon::peers::{Addresses, Resolver};
+use pha_daemon::{Daemon, Recorder};
+use pha_trace::{DetectorInput, Detectors};
 use pha_wire::{Accept, Codec, ReplayGuard};
 
 #[derive(Debug)]
@@ -15,7 +17,6 @@ struct Peer {
     node: Node,
     /// Empty until they are known: then the peer cannot be heard, and its silence says nothing.
     addresses: Vec<IpAddr>,
-    detector: PeerDetector,
     guard: ReplayGuard,
 }
 
@@ -23,6 +24,9 @@ struct Peer {
 #[derive(Debug)]
 pub struct Peers {
     peers: Vec<Peer>,
+    /// One for each of the peers, in their order.
+    detectors: Detectors,
+    recorder: Recorder,
     settings: DetectorSettings,
     config_hash: u32,
     drops: BTreeMap<DropReason, u64>,
@@ -47,11 +51,12 @@ impl Peers {
         };
         let config_hash = config.shared_hash();
         let others = config.nodes.iter().filter(|node| node.id != me.id);
+        let unheard = |node: &Node| PeerDetector::new(node.id, Vec::new(), config_hash, settings, now);
+        let detectors = Detectors::new(others.clone().map(unheard).collect());
         let peers = others
             .map(|node| Peer {
                 node: node.clone(),
                 addresses: Vec::new(),
-                detector: PeerDetector::new(node.id, Vec::new(), config_hash, settings, now),
                 guard: before
                     .iter()
                     .find(|report| report.node == node.id && report.heard_at.is_some())
@@ -59,7 +64,8 @@ impl Peers {
             })
             .collect();
         let (resolver, known) = names;
-        let mut this = Self { peers, settings, config_hash, drops: BTreeMap::new(), late: 0, resolver };
+        let (drops, recorder) = (BTreeMap::new(), Recorder::off());
+        let mut this = Self { peers, detectors, recorder, settings, config_hash, drops, late: 0, resolver };
         this.found(known, now);
         this
     }
@@ -77,13 +83,14 @@ impl Peers {
     }
 
     fn accept(&mut self, heartbeat: &Heartbeat, from: IpAddr, now: BootTime) -> Result<(), DropReason> {
-        let peer = self.peers.iter_mut().find(|peer| peer.node.id == heartbeat.node).ok_or(DropReason::UnknownNode)?;
-        let link = peer.addresses.iter().position(|address| *address == from).ok_or(DropReason::UnknownNode)?;
-        let arrival = match peer.guard.accept(link, heartbeat.serial)? {
+        let peer = self.peers.iter().position(|peer| peer.node.id == heartbeat.node).ok_or(DropReason::UnknownNode)?;
+        let Peer { addresses, guard, .. } = &mut self.peers[peer];
+        let link = addresses.iter().position(|address| *address == from).ok_or(DropReason::UnknownNode)?;
+        let arrival = match guard.accept(link, heartbeat.serial)? {
             Accept::Newest => Arrival::Newest,
             Accept::OtherLink => Arrival::Copy,
         };
-        peer.detector.heartbeat_received(heartbeat, link, arrival, now);
+        self.feed(DetectorInput::Heard { peer, heartbeat: *heartbeat, link, arrival }, now);
         Ok(())
     }
 
@@ -94,7 +101,7 @@ impl Peers {
         if lateness > self.settings.tolerated_lateness() {
             self.late += 1;
             log::warn!("this program was away for {} ms; its peers get that much more time", lateness.as_millis());
-            self.peers.iter_mut().for_each(|peer| peer.detector.was_late(lateness, now));
+            self.feed(DetectorInput::Late(lateness), now);
         }
     }
 
@@ -102,10 +109,13 @@ impl Peers {
     pub fn deadline_passed(&mut self, codec: &Codec, now: BootTime) {
         let found = self.resolver.answers();
         self.found(&found, now);
-        for peer in self.peers.iter_mut().filter(|peer| !peer.addresses.is_empty()) {
-            let before = peer.detector.report().liveness;
-            peer.detector.deadline_passed(now);
-            let died = before != Liveness::Dead && peer.detector.report().liveness == Liveness::Dead;
+        let dead = |detectors: &Detectors| -> Vec<bool> {
+            detectors.all().iter().map(|detector| detector.report().liveness == Liveness::Dead).collect()
+        };
+        let before = dead(&self.detectors);
+        self.feed(DetectorInput::DeadlinePassed, now);
+        let died = before.into_iter().zip(dead(&self.detectors)).map(|(before, after)| !before && after);
+        for (peer, died) in self.peers.iter_mut().zip(died) {
             // Without a key a peer that was installed anew must be heard again; with one, only an operator may say so.
             if died && !codec.is_authentic() {
                 peer.guard.forget();
@@ -115,13 +125,12 @@ impl Peers {
 
     /// When there is next something to do.
     pub fn next_deadline(&self) -> Option<BootTime> {
-        let heard = self.peers.iter().filter(|peer| !peer.addresses.is_empty());
-        heard.filter_map(|peer| peer.detector.next_deadline()).min()
+        self.detectors.next_deadline()
     }
 
     /// For the status database.
     pub fn reports(&self) -> Vec<PeerReport> {
-        self.peers.iter().map(|peer| peer.detector.report().clone()).collect()
+        self.detectors.all().iter().map(|detector| detector.report().clone()).collect()
     }
 
     /// For the status database: datagrams dropped, by reason.
@@ -136,23 +145,32 @@ impl Peers {
 
     /// Addresses became known: from now on these peers can be heard.
     fn found(&mut self, addresses: &Addresses, now: BootTime) {
-        for peer in &mut self.peers {
+        for index in 0..self.peers.len() {
+            let peer = &mut self.peers[index];
             let Some(addresses) = addresses.get(&peer.node.id) else { continue };
             let names = addresses.iter().map(ToString::to_string).collect();
-            peer.detector = PeerDetector::new(peer.node.id, names, self.config_hash, self.settings, now);
+            let detector = PeerDetector::new(peer.node.id, names, self.config_hash, self.settings, now);
             peer.addresses.clone_from(addresses);
+            self.feed(DetectorInput::Found { peer: index, detector: Box::new(detector) }, now);
         }
     }
-}
 
-/// Whether a report has changed in what others act on; figures alone can wait for the next tick.
-pub fn brings_news(before: &[PeerReport], after: &[PeerReport]) -> bool {
-    let news = |a: &PeerReport, b: &PeerReport| {
-        a.liveness != b.liveness
-            || a.saying != b.saying
-            || a.progress_until.is_some() != b.progress_until.is_some()
-            || a.reply_wanted != b.reply_wanted
-            || a.config_differs != b.config_differs
-    };
-    before.len() != after.len() || before.iter().zip(after).any(|(a, b)| news(a, b))
+    fn feed(&mut self, input: DetectorInput, now: BootTime) {
+        self.recorder.feed(&mut self.detectors, input, now);
+    }
+
+    /// From now on, what the detectors are fed with is recorded.
+    pub fn begin_trace(&mut self, daemon: &Daemon, now: BootTime) {
+        self.recorder = Recorder::begin(daemon, &self.detectors, now);
+    }
+
+    /// The turn is over.
+    pub fn flush_trace(&mut self, now: BootTime) {
+        self.recorder.flush(now);
+    }
+
+    /// The program ends.
+    pub fn end_trace(&mut self, now: BootTime) {
+        self.recorder.end(&self.detectors, now);
+    }
 }

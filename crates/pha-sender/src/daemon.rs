@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use pha_core::beat::{Beat, BeatSettings, Round, Said};
 use pha_core::{BootTime, Heartbeat, NodeId, Serial};
-use pha_daemon::{Daemon, Publisher, key, now};
+use pha_daemon::{Daemon, Publisher, Recorder, key, now};
 use pha_status::{Database, Durability, Record, SenderSection};
+use pha_trace::BeatInput;
 use pha_wire::Codec;
 
 use crate::routes::Routes;
@@ -21,6 +22,7 @@ const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
 pub struct Sender {
     me: NodeId,
     beat: Beat,
+    recorder: Recorder,
     codec: Codec,
     routes: Routes,
     serial: Serial,
@@ -42,6 +44,7 @@ impl Sender {
         let mut sender = Self {
             me: daemon.me.id,
             beat: Beat::new(settings, now),
+            recorder: Recorder::off(),
             codec: key::codec(&daemon.home, config)?,
             routes: Routes::new(config, &daemon.me, now),
             serial: Serial::default(),
@@ -63,6 +66,7 @@ impl Sender {
     /// Speaks until the daemon is told to end.
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
+        self.recorder = Recorder::begin(daemon, &self.beat, now());
         daemon.is_ready();
         loop {
             let woken = waker.wait(&[], self.next_deadline())?;
@@ -73,17 +77,19 @@ impl Sender {
             if woken.hangup {
                 daemon.reload();
             }
-            if let Some(round) = self.beat.deadline_passed(now) {
+            if let Some(round) = self.recorder.feed(&mut self.beat, BeatInput::DeadlinePassed, now) {
                 self.send(round);
             }
             if woken.terminate {
                 self.say_farewell(now);
                 self.section = SenderSection { pid: 0, running: false, ..self.section.clone() };
                 self.publish(&daemon.database, Durability::Volatile, now);
+                self.recorder.end(&self.beat, now);
                 return Ok(());
             }
             self.routes.deadline_passed(now);
             self.tick(&daemon.database, now);
+            self.recorder.flush(now);
         }
     }
 
@@ -108,7 +114,8 @@ impl Sender {
             Ok(record) => {
                 let supervise = &record.supervise;
                 let said = supervise.report.as_ref().map(|report| Said::from_report(report, supervise.tick));
-                self.beat.record_changed(said, &record.receiver.peers, now());
+                let input = BeatInput::RecordChanged { said, peers: record.receiver.peers.clone() };
+                self.recorder.feed(&mut self.beat, input, now());
                 self.record = record;
             }
             Err(error) => log::error!("{error}; what was said before stays said"),
@@ -133,7 +140,7 @@ impl Sender {
     }
 
     fn say_farewell(&mut self, now: BootTime) {
-        if let Some(round) = self.beat.farewell(now) {
+        if let Some(round) = self.recorder.feed(&mut self.beat, BeatInput::Farewell, now) {
             (0..FAREWELLS).for_each(|_| self.send(round));
         }
     }

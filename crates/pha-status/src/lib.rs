@@ -16,7 +16,7 @@
 //! never deleted; what an earlier boot wrote makes nobody active ([`Record::after_reboot`]).
 
 mod aside;
-mod codec;
+pub mod codec;
 mod database;
 mod error;
 mod file;

@@ -10,10 +10,11 @@ use pha_config::{Config, Node};
 use pha_core::BootTime;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
 use pha_daemon::peers::Resolver;
-use pha_daemon::{Daemon, Program, Publisher, Woken, now};
+use pha_daemon::{Daemon, Program, Publisher, Recorder, Woken, now};
 use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
 use pha_sys::icmp::Pinger;
 use pha_sys::{interfaces, lock};
+use pha_trace::SuperviseInput;
 
 use crate::notes;
 use crate::runner::{Run, Runner};
@@ -25,6 +26,7 @@ const RECEIVER_STALE: Duration = Duration::from_millis(2500);
 /// The daemon and all it knows.
 pub struct Supervise {
     supervisor: Supervisor,
+    recorder: Recorder,
     runner: Runner,
     pinger: Option<Pinger>,
     gateways: Vec<IpAddr>,
@@ -56,6 +58,7 @@ impl Supervise {
         let section = SuperviseSection { pid: std::process::id(), config_loaded: now, ..record.supervise.clone() };
         Ok(Self {
             supervisor,
+            recorder: Recorder::off(),
             runner: Runner::new(&daemon.home, config, &daemon.me),
             pinger: pinger(config)?,
             gateways: config.gateways.clone(),
@@ -77,6 +80,7 @@ impl Supervise {
     /// Supervises until the daemon is told to end.
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
+        self.recorder = Recorder::begin(daemon, &self.supervisor, now());
         self.begin(&daemon.database)?;
         daemon.is_ready();
         while !self.ended {
@@ -89,7 +93,9 @@ impl Supervise {
             for event in self.events(&daemon.database, woken) {
                 self.feed(&daemon.database, event);
             }
+            self.recorder.flush(now());
         }
+        self.recorder.end(&self.supervisor, now());
         Ok(())
     }
 
@@ -156,7 +162,7 @@ impl Supervise {
     fn feed(&mut self, database: &Database, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for command in self.supervisor.handle(event, now()) {
+            for command in self.recorder.feed(&mut self.supervisor, SuperviseInput::Happened(event), now()) {
                 events.extend(self.carry_out(database, command));
             }
         }
@@ -294,7 +300,8 @@ impl Supervise {
         }
         let now = now();
         self.gateways.clone_from(&config.gateways);
-        self.supervisor.reconfigure(settings(&daemon.home, &config, &daemon.me), now);
+        let settings = Box::new(settings(&daemon.home, &config, &daemon.me));
+        self.recorder.feed(&mut self.supervisor, SuperviseInput::Reconfigured(settings), now);
         self.section.config_loaded = now;
         daemon.config = config;
         if !reloaded.changed.is_empty() {

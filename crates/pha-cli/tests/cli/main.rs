@@ -6,6 +6,7 @@ mod homes;
 mod pair;
 mod reports;
 mod terminal;
+mod traces;
 mod transcripts;
 
 use std::io::Write;

@@ -18,6 +18,7 @@ mod plan;
 mod publication;
 mod view;
 mod witness;
+mod wording;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use fitness::MAX_ROUNDS;
 pub use messages::{Command, Event, Note, Outside, Restored, Settings};
 pub use plan::KILL_GRACE;
+pub use wording::Weight;
 
 use crate::decide::{Decision, decide};
 use crate::gateway::GatewayMonitor;
@@ -198,6 +200,18 @@ impl Supervisor {
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
+    }
+
+    /// What the decision table says now.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// What stood in the status database when that last changed.
+    #[must_use]
+    pub const fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// Whether the first checks have ended: before, what stood in the database is truer than what this machine knows.

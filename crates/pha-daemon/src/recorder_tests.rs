@@ -1,0 +1,135 @@
+//! Tests of the recorder, with the sender's machine.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+
+use pha_core::beat::{Beat, BeatSettings, Said};
+use pha_core::{Gateway, Saying, Term, Word};
+use pha_trace::{BeatInput, End, Entry, Segment};
+
+use super::*;
+
+fn at(ms: u64) -> BootTime {
+    BootTime::ZERO + Duration::from_millis(ms)
+}
+
+fn beat() -> Beat {
+    let settings = BeatSettings { interval: Duration::from_millis(200), silence_limit: Duration::from_millis(2400) };
+    Beat::new(settings, at(0))
+}
+
+fn said(ms: u64) -> BeatInput {
+    let saying = Saying {
+        word: Word::Online,
+        term: Term::NONE,
+        gateway: Gateway::Off,
+        fit: true,
+        willing: true,
+        config_hash: 0,
+    };
+    let said = Said { saying, progress_until: None, announce: true, tick: at(ms) };
+    BeatInput::RecordChanged { said: Some(said), peers: Vec::new() }
+}
+
+fn recorder(path: &Path, limit: u64, machine: &Beat, now: BootTime) -> Recorder {
+    let head = Head {
+        version: "0.1.0".to_owned(),
+        node: "lb1".to_owned(),
+        nodes: Vec::new(),
+        boot_id: String::new(),
+        pid: 1,
+        number: 0,
+        lost: 0,
+        clocks: Clocks::read(now),
+    };
+    let mut trace = Trace { ring: Ring::new(path.to_owned(), limit), head, broken_until: None, pending: 0 };
+    trace.begin(machine, now);
+    Recorder { trace: Some(trace) }
+}
+
+fn read(path: &Path) -> Segment<Beat> {
+    Segment::parse(&fs::read(path).unwrap()).unwrap()
+}
+
+fn play(segment: &Segment<Beat>) -> Beat {
+    let mut machine = segment.state.clone();
+    for (now, entry) in &segment.entries {
+        match entry {
+            Entry::Input(input) => drop(machine.feed(input.clone(), *now)),
+            Entry::State(state) => assert_eq!(**state, machine),
+        }
+    }
+    machine
+}
+
+#[test]
+fn each_segment_begins_where_the_one_before_leads_and_none_grows_beyond_its_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sender.trace");
+    let mut machine = beat();
+    let mut recorder = recorder(&path, 1024, &machine, at(0));
+    for ms in (0..60_000).step_by(20) {
+        if ms % 1000 == 0 {
+            recorder.feed(&mut machine, said(ms), at(ms));
+        }
+        recorder.feed(&mut machine, BeatInput::DeadlinePassed, at(ms));
+        recorder.flush(at(ms));
+    }
+    recorder.end(&machine, at(60_000));
+    let (older, newer) = (read(&crate::ring::named(&path, ".1")), read(&path));
+    assert_eq!(older.head.number + 1, newer.head.number);
+    assert!(newer.head.number > 2);
+    assert_eq!(play(&older), newer.state);
+    assert_eq!(play(&newer), machine);
+    assert!(matches!(newer.entries.last(), Some((_, Entry::State(_)))));
+    for path in [&path, &crate::ring::named(&path, ".1")] {
+        assert!(fs::metadata(path).unwrap().len() < 1024 + 200);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_inputs_and_nothing_else_and_the_next_segment_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sender.trace");
+    let (mut machine, mut alone) = (beat(), beat());
+    let mut recorder = recorder(&path, 4096, &machine, at(0));
+    recorder.feed(&mut machine, said(0), at(0));
+    recorder.flush(at(0));
+    recorder.trace.as_ref().unwrap().ring.fill_disk();
+    for ms in [1000, 2000, 12_000] {
+        recorder.feed(&mut machine, said(ms), at(ms));
+        recorder.flush(at(ms));
+    }
+    for ms in [0, 1000, 2000, 12_000] {
+        alone.feed(said(ms), at(ms));
+    }
+    assert_eq!(machine, alone);
+    let newer = read(&path);
+    assert_eq!((newer.head.lost, newer.entries.len(), newer.end), (2, 1, End::Whole));
+    assert_eq!(play(&newer), machine);
+    assert_eq!(read(&crate::ring::named(&path, ".1")).entries.len(), 1);
+}
+
+#[test]
+fn a_start_keeps_the_trace_of_the_run_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sender.trace");
+    let mut machine = beat();
+    let mut crashed = recorder(&path, 4096, &machine, at(0));
+    crashed.feed(&mut machine, said(0), at(0));
+    crashed.flush(at(0));
+    recorder(&path, 4096, &beat(), at(5000));
+    assert_eq!(play(&read(&crate::ring::named(&path, ".1"))), machine);
+    assert_eq!(read(&path).entries, []);
+}
+
+#[test]
+fn a_folder_that_is_not_there_keeps_nobody_from_working() {
+    let mut machine = beat();
+    let mut recorder = recorder(Path::new("/nonexistent/x.trace"), 4096, &machine, at(0));
+    recorder.feed(&mut machine, said(0), at(0));
+    recorder.end(&machine, at(1));
+    assert_eq!(recorder.trace.unwrap().head.lost, 2);
+    assert!(machine.is_running());
+}
