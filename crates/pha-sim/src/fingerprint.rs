@@ -57,9 +57,7 @@ fn left_out(structure: &str) -> &'static [&'static str] {
         "Round" => &["sent"],
         "Fitness" => &["unfit_time", "tries"],
         "PeerDetector" => &["settings", "own_config", "link_serials"],
-        "PeerReport" => {
-            &["liveness_since", "serial", "heard_at", "hears_us", "reply_wanted", "supervise_age", "links"]
-        }
+        "PeerReport" => &["liveness_since", "serial", "heard_at", "hears_us", "reply_wanted", "supervise_age", "links"],
         "Saying" => &["config_hash"],
         "Beat" => &["settings", "answered", "next", "copies"],
         "Said" => &["tick"],

@@ -20,6 +20,7 @@ mod programs;
 mod schedule;
 pub mod search;
 mod shrink;
+pub mod state_table;
 mod trial;
 
 pub use agents::Agent;

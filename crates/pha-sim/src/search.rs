@@ -377,7 +377,8 @@ impl Search {
     fn new(limits: Limits) -> Self {
         let beginnings = beginnings();
         let seen = beginnings.iter().map(fingerprint).collect();
-        let visit = |index: usize| Visit { parent: u32::try_from(index).unwrap_or(0), choice: Choice { deed: 0, ms: 0 } };
+        let visit =
+            |index: usize| Visit { parent: u32::try_from(index).unwrap_or(0), choice: Choice { deed: 0, ms: 0 } };
         let visits = (0..beginnings.len()).map(visit).collect();
         Self { limits, deeds: Deed::alphabet(), beginnings, visits, seen }
     }
@@ -394,7 +395,8 @@ impl Search {
             let share = batch.len().div_ceil(self.limits.threads.max(1));
             let turns: Vec<(usize, Turn)> = thread::scope(|scope| {
                 let this = &*self;
-                let work = |states: &[usize]| states.iter().map(|state| (*state, this.turn(*state))).collect::<Vec<_>>();
+                let work =
+                    |states: &[usize]| states.iter().map(|state| (*state, this.turn(*state))).collect::<Vec<_>>();
                 let workers: Vec<_> = batch.chunks(share).map(|states| scope.spawn(move || work(states))).collect();
                 workers.into_iter().flat_map(|worker| worker.join().expect("panics are caught within")).collect()
             });
@@ -533,7 +535,8 @@ fn beginnings() -> Vec<Cluster> {
 
 /// Heals everything; what is wrong if the pair does not serve again in time, by exactly one node, and for good.
 fn no_progress(mut cluster: Cluster) -> Option<String> {
-    let serves = |c: &Cluster| matches!(c.active()[..], [one] if c.nodes[one].served() && !c.nodes[1 - one].anything_up());
+    let serves =
+        |c: &Cluster| matches!(c.active()[..], [one] if c.nodes[one].served() && !c.nodes[1 - one].anything_up());
     let healed = catch_unwind(AssertUnwindSafe(|| {
         cluster.heal();
         let mut well = 0;

@@ -7,12 +7,12 @@ fn search(depth: usize, threads: usize) -> Found {
 }
 
 #[test]
-fn no_two_choices_in_a_row_break_a_promise_and_healed_the_pair_serves_again() {
-    let found = search(2, 2);
+fn no_three_choices_in_a_row_break_a_promise_and_healed_the_pair_serves_again() {
+    let found = search(3, 2);
     println!("{found}");
     assert!(found.violation.is_none(), "{found}");
-    assert_eq!(found.depth(), 2);
-    assert!(found.distinct() > 4_000, "{found}");
+    assert_eq!(found.depth(), 3);
+    assert!(found.distinct() > 100_000, "{found}");
 }
 
 #[test]
