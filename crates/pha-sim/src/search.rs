@@ -23,6 +23,7 @@ use crate::clock::{Micros, micros};
 use crate::cluster::Cluster;
 use crate::fault::{Behaviour, Fault, Program, name};
 use crate::fingerprint::fingerprint;
+use crate::invariants::{self, Invariant};
 use crate::node::Node;
 
 /// How long the pair is left alone after a choice, in milliseconds: a handover is under way, a verdict has been reached.
@@ -39,6 +40,8 @@ const OFFLINE: u64 = 30;
 const BATCH: usize = 512;
 /// Healed, the pair serves again within so many seconds.
 const PROGRESS: u64 = 60;
+/// The kernel removes an address up to so much late, and a clock may be wrong.
+const KERNEL_LATE: Duration = Duration::from_millis(100);
 /// No PROGRESS lasts longer than all calls of the plan with their limits.
 const LONGEST_PLAN: Duration = Duration::from_secs(34);
 
@@ -281,45 +284,62 @@ pub(crate) fn heard_conflict(c: &Cluster) -> Micros {
 }
 
 /// What must hold after every step.
-#[derive(Debug, Default)]
 struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    seen: usize,
     highest: [Term; 2],
     broken: Option<String>,
 }
 
 impl Watch {
+    /// Watches `c` from now on.
+    fn new(c: &Cluster) -> Self {
+        let highest = [0, 1].map(|n| highest_term(&c.nodes[n]));
+        Self { invariants: invariants::without_memory(), seen: c.happened.len(), highest, broken: None }
+    }
+
     fn look(&mut self, c: &Cluster) {
         if self.broken.is_none() {
-            self.broken = self.fault_of(c);
+            self.broken = self.judge(c).err();
         }
     }
 
-    fn fault_of(&mut self, c: &Cluster) -> Option<String> {
-        let acting = |n: usize| c.nodes[n].term();
-        if acting(0) == acting(1) && acting(0) != Term::NONE {
-            return Some(format!("two nodes act under term {}", acting(0)));
+    fn judge(&mut self, c: &Cluster) -> Result<(), String> {
+        let news = &c.happened[self.seen..];
+        self.seen = c.happened.len();
+        for invariant in &mut self.invariants {
+            let seen = news.iter().try_for_each(|(_, happening)| invariant.happened(c, happening));
+            seen.and_then(|()| invariant.look(c)).map_err(|how| format!("{} broken: {how}", invariant.name()))?;
         }
+        self.judge_holders(c)?;
+        self.judge_terms(c)
+    }
+
+    fn judge_holders(&self, c: &Cluster) -> Result<(), String> {
         let asked = c.nodes.iter().any(|node| node.record.operator.wishes.maintenance);
-        let lease = c.nodes[0].settings.lease + Duration::from_millis(100);
-        if !asked && heard_conflict(c) > micros(lease) {
-            let what = "two nodes on one network hold the address for longer than a lease, and one hears the other";
-            return Some(what.to_owned());
+        let lease = micros(c.nodes[0].settings.lease + KERNEL_LATE);
+        if !asked && c.audit.two_for(c.now) > lease && heard_conflict(c) > lease {
+            return Err("two nodes hold the address for longer than a lease, and one hears the other".to_owned());
         }
-        (0..2).find_map(|n| self.fault_of_node(c, n))
+        Ok(())
     }
 
-    fn fault_of_node(&mut self, c: &Cluster, n: usize) -> Option<String> {
-        let node = &c.nodes[n];
-        let now = node.local(c.now);
-        let report = node.report()?;
-        if report.progress_until.is_some_and(|until| until.since(now) > LONGEST_PLAN) {
-            return Some(format!("{} announces a PROGRESS without bound", name(n)));
+    fn judge_terms(&mut self, c: &Cluster) -> Result<(), String> {
+        let [one, two] = [0, 1].map(|n| c.nodes[n].term());
+        if one == two && one != Term::NONE {
+            return Err(format!("two nodes act under term {one}"));
         }
-        if report.highest_term < std::mem::replace(&mut self.highest[n], report.highest_term) {
-            return Some(format!("{} has forgotten a term", name(n)));
+        for (n, node) in c.nodes.iter().enumerate() {
+            let highest = highest_term(node);
+            if highest < std::mem::replace(&mut self.highest[n], highest) {
+                return Err(format!("{} has forgotten a term", name(n)));
+            }
+            let progress = node.report().and_then(|report| report.progress_until);
+            if progress.is_some_and(|until| until.since(node.local(c.now)) > LONGEST_PLAN) {
+                return Err(format!("{} announces a PROGRESS that no plan takes", name(n)));
+            }
         }
-        let twice = node.agents.iter().any(|agent| agent.running.iter().filter(|call| !call.orphaned).count() > 1);
-        twice.then(|| format!("{} calls one resource twice at a time", name(n)))
+        Ok(())
     }
 
     fn pass(&mut self, c: &mut Cluster, until: Micros) {
@@ -327,6 +347,10 @@ impl Watch {
             self.look(c);
         }
     }
+}
+
+fn highest_term(node: &Node) -> Term {
+    node.report().map_or(Term::NONE, |report| report.highest_term)
 }
 
 /// What came of one state's turn.
@@ -453,8 +477,7 @@ impl Search {
     /// One deed and its pauses; the first broken promise, with the pause that it came in.
     fn attempt(&self, at: &Cluster, deed: &Deed, next: &mut Vec<(u64, u128)>) -> Option<(u64, String)> {
         let mut cluster = at.clone();
-        let mut watch = Watch::default();
-        watch.look(&cluster);
+        let mut watch = Watch::new(&cluster);
         deed.befall(&mut cluster, &mut watch);
         let from = cluster.now;
         for ms in deed.pauses() {
@@ -488,7 +511,7 @@ impl Search {
     }
 
     fn follow(&self, cluster: &mut Cluster, choice: Choice) {
-        let mut watch = Watch::default();
+        let mut watch = Watch::new(cluster);
         self.deeds[usize::from(choice.deed)].befall(cluster, &mut watch);
         cluster.pass(choice.ms.into());
     }

@@ -66,7 +66,7 @@ const PEERS: [(PeerState, Later, &str); 14] = [
 type Change = fn(&mut View);
 
 /// One input that differs from the plain view.
-const DEVIATIONS: [(&str, Change); 19] = [
+const DEVIATIONS: [(&str, Change); 20] = [
     ("nothing", |_| {}),
     ("maintenance is on", |view| view.maintenance = true),
     ("`offline`", |view| view.offline = OfflineRequest::Wanted),
@@ -80,6 +80,7 @@ const DEVIATIONS: [(&str, Change); 19] = [
     ("gateway being tested", |view| view.gateway = Gateway::Testing),
     ("quorum not held", |view| view.quorum = Quorum::Lost),
     ("this process was away", |view| view.away = true),
+    ("the database cannot be written", |view| view.mute = true),
     ("the receiver is missing", |view| view.deaf = true),
     ("unfit here", |view| view.fit = false),
     ("unfit here, the peer not willing", |view| {
@@ -145,6 +146,7 @@ fn plain(own: Own, state: PeerState, later: Later) -> View {
         gateway_settled: false,
         quorum: Quorum::Unconfigured,
         away: false,
+        mute: false,
         deaf: false,
         witness: Witness::Silent,
         waited_turn: false,

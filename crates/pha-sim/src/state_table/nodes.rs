@@ -93,7 +93,9 @@ impl NodeState {
         if !supervise.core.is_settled() {
             return Self::Looking;
         }
-        let Some(report) = node.report() else { return Self::Looking };
+        // What stands in the database is cheaper to look at, and the same where it can be written.
+        let own = (!node.writable).then(|| supervise.core.report());
+        let Some(report) = own.as_ref().or(node.report()) else { return Self::Looking };
         match (report.saying.word, report.role) {
             (Word::Online, _) => Self::Online,
             (Word::Progress { direction: Direction::Starting, .. }, _) => Self::Starting,
@@ -159,6 +161,8 @@ pub enum Event {
     StartFails,
     StopFails,
     AgentsWork,
+    Unwritable,
+    Writable,
     ReceiverKilled,
     SuperviseKilled,
     Started,
@@ -175,7 +179,7 @@ pub enum Event {
 
 impl Event {
     /// All of them, with their words in the table.
-    pub const ALL: [(Self, &'static str); 27] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::TimePasses, "time passes"),
         (Self::Offline, "`offline`"),
         (Self::OfflineForced, "`offline --force`"),
@@ -191,6 +195,8 @@ impl Event {
         (Self::StartFails, "a resource dies and cannot be started"),
         (Self::StopFails, "stopping fails from now on"),
         (Self::AgentsWork, "agents work again"),
+        (Self::Unwritable, "database cannot be written"),
+        (Self::Writable, "database can be written"),
         (Self::ReceiverKilled, "pha-receiver killed"),
         (Self::SuperviseKilled, "pha-supervise killed"),
         (Self::Started, "started"),
@@ -227,6 +233,8 @@ impl Event {
             }
             Self::StopFails => vec![agent(Call::Stop, Behaviour::Fails)],
             Self::AgentsWork => vec![agent(Call::Start, Behaviour::Works), agent(Call::Stop, Behaviour::Works)],
+            Self::Unwritable => vec![Fault::Writable { node, writable: false }],
+            Self::Writable => vec![Fault::Writable { node, writable: true }],
             Self::ReceiverKilled => vec![Fault::Kill { node, program: Program::Receiver }],
             Self::SuperviseKilled => vec![Fault::Kill { node, program: Program::Supervise }],
             Self::Started => vec![Fault::Start { node }],
@@ -251,7 +259,7 @@ impl Event {
 
     /// How long to wait for what comes of it.
     const fn patience_ms(self) -> u64 {
-        if matches!(self, Self::TimePasses) { 70_000 } else { 8_000 }
+        if matches!(self, Self::TimePasses) { 70_000 } else { 6_000 }
     }
 }
 
@@ -327,11 +335,14 @@ pub fn observe() -> Observed {
     let mut waiting: VecDeque<Case> = beginnings().into();
     while let Some(case) = waiting.pop_front() {
         observed.cases += 1;
-        let alone = case.clone().attempt(Event::TimePasses);
+        let mut alone = None;
         for (event, _) in Event::ALL {
             let mut after = Case { depth: case.depth + 1, ..case.clone() };
             let next = after.attempt(event);
-            observed.note(&case, event, next.filter(|_| event == Event::TimePasses || next != alone), &after);
+            // Time comes first: what it brings alone, no other event brings.
+            let own = next.filter(|_| event == Event::TimePasses || next != alone);
+            alone = if event == Event::TimePasses { next } else { alone };
+            observed.note(&case, event, own, &after);
             if taken.insert((case.state(), event, after.state())) {
                 waiting.push_back(after);
             }
@@ -363,10 +374,12 @@ impl Observed {
             let reasons = self.simple.entry((before.state(), to)).or_default();
             reasons.extend(after.reason().filter(|reason| !reasons.contains(reason)));
         }
-        let given = after.cluster.happened.iter().filter_map(|(_, happening)| match happening {
-            Happening::Noted { note: Note::Reason(reason), .. } => Some(*reason),
-            Happening::Noted { note: Note::Transition(transition), .. } => Some(transition.reason),
-            _ => None,
+        let given = after.cluster.happened.iter().filter_map(|(_, happening)| {
+            let Happening::Noted { note, .. } = happening else { return None };
+            if let Note::Transition(transition) = note {
+                return Some(transition.reason);
+            }
+            if let Note::Reason(reason) = note { Some(*reason) } else { None }
         });
         self.reasons.extend(given.map(|reason| reason.to_string()));
     }
