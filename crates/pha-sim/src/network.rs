@@ -106,6 +106,12 @@ impl Network {
         self.same_wire(from, to) && (0..self.links).any(|link| !self.cut[self.index(from, to, link)])
     }
 
+    /// Whether no link carries heartbeats in this direction, wires apart.
+    #[must_use]
+    pub fn is_cut(&self, from: usize, to: usize) -> bool {
+        (0..self.links).all(|link| self.cut[self.index(from, to, link)])
+    }
+
     /// `datagram` is the same heartbeat twice: as it travels, and which one it is.
     pub(crate) fn send(
         &mut self,
@@ -145,6 +151,24 @@ impl Network {
 
     pub(crate) fn arrive(&mut self) -> Option<Datagram> {
         self.under_way.pop().map(|Reverse(datagram)| datagram)
+    }
+
+    /// Every datagram under way, in no order.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = &Datagram> {
+        self.under_way.iter().map(|Reverse(datagram)| datagram)
+    }
+
+    /// Takes the first datagram under way from one node to another out of the network; with `later`, it comes by so much
+    /// later. False if there is none.
+    pub(crate) fn intercept(&mut self, from: usize, to: usize, later: Option<Micros>) -> bool {
+        let first = self.under_way().filter(|datagram| (datagram.from, datagram.to) == (from, to)).min().cloned();
+        let Some(mut datagram) = first else { return false };
+        self.under_way.retain(|Reverse(other)| *other != datagram);
+        if let Some(later) = later {
+            datagram.due += later;
+            self.under_way.push(Reverse(datagram));
+        }
+        true
     }
 
     fn index(&self, from: usize, to: usize, link: usize) -> usize {

@@ -66,6 +66,18 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     ]
 }
 
+/// Those that judge by what is, and need not have seen what was: for a search that comes to a cluster from nowhere.
+#[must_use]
+pub fn without_memory() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(one_call::OneCall),
+        Box::new(held_stays::HeldStays),
+        Box::new(bounded_progress::BoundedProgress),
+        Box::new(no_false_accusation::NoFalseAccusation),
+        Box::new(supported_reasons::SupportedReasons),
+    ]
+}
+
 /// Since when something has been so.
 #[derive(Debug, Clone, Default)]
 struct Since<K: Ord>(BTreeMap<K, Micros>);
