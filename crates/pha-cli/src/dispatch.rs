@@ -11,7 +11,8 @@ use crate::screen::{print, print_json, warn};
 use crate::session::Session;
 use crate::view::View;
 use crate::{
-    check, daemons, document, explain, history, keygen, resources, stat, switchover, table, times, watch, wishes, words,
+    check, daemons, document, explain, history, keygen, resources, stat, switchover, table, times, watch, what_if,
+    wishes, words,
 };
 
 /// Whether another line is read.
@@ -87,6 +88,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Result<Flow, Failure>
         Command::Maintenance { switch } => wishes::maintenance(session, *switch)?,
         Command::Check => check::run(session)?,
         Command::Reload => daemons::reload(session)?,
+        Command::WhatIf { question } => what_if::run(session, &question.join(" "))?,
         Command::Keygen { force } => keygen::run(session, *force)?,
         Command::Watch => watch::run(session)?,
         Command::Config | Command::Show { what: Shown::Conf } => check::show(session)?,

@@ -33,6 +33,7 @@ mod times;
 mod view;
 mod wait;
 mod watch;
+mod what_if;
 mod wishes;
 mod words;
 

@@ -7,10 +7,12 @@ pub mod key;
 pub mod peers;
 pub mod publisher;
 pub mod reload;
+pub mod settings;
 pub mod start;
 pub mod waker;
 
 pub use publisher::Publisher;
+pub use settings::settings;
 pub use start::{Daemon, Options, Program, run};
 pub use waker::{Waker, Woken};
 

@@ -20,7 +20,7 @@ mod schedule;
 mod shrink;
 mod trial;
 
-pub use agents::Agent;
+pub use agents::{Agent, Takes};
 pub use audit::Audit;
 pub use campaign::{Findings, Worst, run};
 pub use clock::{Clock, Micros, micros};
