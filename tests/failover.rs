@@ -219,3 +219,28 @@ fn a_takeover_is_explained() {
         Ok(())
     });
 }
+
+#[test]
+fn a_prediction_says_what_then_happens() {
+    scenario(LabOptions::default(), |lab| {
+        let first = lab.start_all()?;
+        let second = lab.other(first);
+        let question = format!("{} dies", lab.node(first).name());
+        let mut answer = serde_json::Value::Null;
+        lab.wait(SOON, "the state is quiet", || {
+            let said = second.order(&["what-if", &question, "--json"]).unwrap_or_default();
+            answer = serde_json::from_str(&said).unwrap_or_default();
+            answer["differences"].as_array().is_some_and(Vec::is_empty)
+        })?;
+        ensure!(answer["ends"][0]["active"][0] == second.name(), "{answer:#}");
+        let bound = |which: &str| Some(Duration::from_millis(answer["outage_ms"][which].as_u64()?));
+        let (least, most) = bound("least").zip(bound("most")).context("no outage")?;
+        let eyes = Onlookers::start(lab)?;
+        lab.node(first).crash()?;
+        let gap = eyes.saw_change_to(lab, second.name(), SOON)?;
+        // A busy machine is slower than a virtual one, and a client may look a little late.
+        let near = |length: Duration| length > least / 2 && length < most * 2 + Duration::from_secs(1);
+        ensure!(gap.length().is_some_and(near), "predicted {least:?} to {most:?}, measured {gap:?}");
+        eyes.never_saw_two()
+    });
+}

@@ -21,7 +21,7 @@ pub(crate) struct Global {
     /// The name of this node; default: PHA_NODE, else the host name
     #[arg(long, global = true, display_order = 100, value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// Answer in JSON: stat, status, explain, history, watch, res, config, check, maintenance, replay
+    /// Answer in JSON: stat, status, explain, what-if, history, watch, res, config, check, maintenance, replay
     #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
 }
@@ -108,6 +108,16 @@ pub(crate) enum Command {
     /// Say in one sentence why this node is what it is, and what would change it
     #[command(visible_alias = "why")]
     Explain,
+    /// Say what would happen: what-if lb1 dies
+    ///
+    /// Runs the same decisions on the state as it is now, in a simulator, and prints what each node would do and when, how
+    /// long the service would be away, and whether anything ends without an owner or with two. Touches nothing.
+    #[command(name = "what-if", verbatim_doc_comment, after_long_help = crate::what_if::HELP)]
+    WhatIf {
+        /// What is to happen, with or without quotes
+        #[arg(value_name = "WORDS")]
+        question: Vec<String>,
+    },
     /// Show the latest changes of role
     History,
     /// Show the state and keep it current until Ctrl-C
@@ -282,7 +292,7 @@ pub(crate) fn first_words() -> Vec<String> {
 }
 
 /// Reads `90`, `90s`, `1500ms`, `5m`, `2h`; bounds: 1 ms to 366 days.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let milliseconds = match unit {

@@ -30,6 +30,7 @@ fn possible(before: &[&str], names: &Names) -> Vec<String> {
         [.., "--node"] => names.nodes.clone(),
         ["res"] => words(&["list", "start", "stop"]),
         ["res", "list" | "start" | "stop"] => names.resources.clone(),
+        ["what-if", question @ ..] => question_words(question, names),
         ["show"] => words(&["conf", "status"]),
         ["maintenance"] => words(&["on", "off"]),
         ["stop"] => words(&["--release"]),
@@ -38,6 +39,30 @@ fn possible(before: &[&str], names: &Names) -> Vec<String> {
         ["offline" | "disable" | "dis" | "off" | "switchover", ..] => words(&["--for", "--force"]),
         ["stat" | "status" | "explain" | "history" | "watch" | "check", ..] => words(&["--json", "--node"]),
         _ => Vec::new(),
+    }
+}
+
+/// How a question of `what-if` may go on.
+fn question_words(before: &[&str], names: &Names) -> Vec<String> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let is_node = |word: &&str| names.nodes.iter().any(|node| node == word);
+    let is_resource = |word: &&str| names.resources.iter().any(|resource| resource == word);
+    match before {
+        [] | [.., "and" | "then"] => {
+            let things =
+                ["gateway", "link", "network", "supervise", "sender", "receiver", "daemons", "offline", "stop"];
+            names.nodes.iter().chain(&names.resources).cloned().chain(words(&things)).collect()
+        }
+        [.., "on" | "from" | "to"] => names.nodes.clone(),
+        [.., "gateway"] => words(&["lost", "back"]),
+        [.., "link" | "network"] => words(&["cut", "back"]),
+        [.., "lost" | "dies" | "fails" | "broken" | "offline" | "stop"] => words(&["on", "and", "then"]),
+        [.., "supervise" | "sender" | "receiver" | "daemons"] => words(&["dies", "starts"]),
+        [.., node] if before.len() < 2 && is_node(node) => words(&["dies", "comes", "is"]),
+        [.., resource] if is_resource(resource) => words(&["fails", "is"]),
+        [.., "is"] => words(&["broken", "suspended"]),
+        [.., "comes"] => words(&["back"]),
+        _ => words(&["and", "then", "after"]),
     }
 }
 
@@ -64,6 +89,8 @@ mod tests {
         assert_eq!(offered("res stop s"), ["service.web"]);
         assert_eq!(offered("stat --node l"), ["lb1", "lb2"]);
         assert!(offered("quit x").is_empty());
+        assert_eq!(offered("what-if gateway lost on l"), ["lb1", "lb2"]);
+        assert_eq!(offered("what-if service.web f"), ["fails"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::view::View;
 use crate::{
     check, daemons, document, explain, history, keygen, replay, report, resources, stat, switchover, table, times,
-    watch, wishes, words,
+    watch, what_if, wishes, words,
 };
 
 /// Whether another line is read.
@@ -89,6 +89,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Result<Flow, Failure>
         Command::Maintenance { switch } => wishes::maintenance(session, *switch)?,
         Command::Check => check::run(session)?,
         Command::Reload => daemons::reload(session)?,
+        Command::WhatIf { question } => what_if::run(session, &question.join(" "))?,
         Command::Keygen { force } => keygen::run(session, *force)?,
         Command::Replay { files, all } => replay::run(session, files, if *all { Detail::All } else { Detail::Story })?,
         Command::Report { file } => report::run(session, file.as_deref())?,

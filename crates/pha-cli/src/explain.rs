@@ -41,9 +41,7 @@ pub(crate) fn sentence(session: &Session, view: &View) -> String {
     let state = view.record.prompt_state();
     let since = period(view.now.since(word_since(report)));
     let rule = report.reason.rule().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
-    let peer = concerned(session, view, report.reason);
-    let (cause, remedy) = cause_and_remedy(report.reason, &peer);
-    let cause = if report.reason == Reason::NotEligible { format!("{cause}: {}", obstacles(report)) } else { cause };
+    let (cause, remedy) = stated(session, node, &view.record.receiver.peers, report);
     let before = took_over(session, report);
     let end = remaining(view, report).map(|rest| format!(" (by itself in {})", period(rest))).unwrap_or_default();
     format!("{node} is {state}, for {since}, because {cause}{rule}; {before}{remedy}{end}.")
@@ -78,17 +76,29 @@ fn remaining(view: &View, report: &SuperviseReport) -> Option<Duration> {
     until.filter(|until| *until > view.now).map(|until| until.since(view.now))
 }
 
+/// Why a node that reports this is what it is, and what would change it.
+pub(crate) fn stated(
+    session: &Session,
+    node: &str,
+    peers: &[PeerReport],
+    report: &SuperviseReport,
+) -> (String, String) {
+    let (cause, remedy) = because(session, node, peers, report.reason);
+    let cause = if report.reason == Reason::NotEligible { format!("{cause}: {}", obstacles(report)) } else { cause };
+    (cause, remedy)
+}
+
+/// Why a node decides so and what would change it, as that node would say it; `peers` is what it hears.
+pub(crate) fn because(session: &Session, node: &str, peers: &[PeerReport], reason: Reason) -> (String, String) {
+    cause_and_remedy(reason, &concerned(session, node, peers, reason))
+}
+
 /// Names of the peers the reason is about; all peers where it is about none in particular.
-fn concerned(session: &Session, view: &View, reason: Reason) -> String {
-    let names: Vec<_> = view
-        .record
-        .receiver
-        .peers
-        .iter()
-        .filter(|peer| is_about(reason, peer))
-        .map(|peer| session.name_of(peer.node))
-        .collect();
-    let names = if names.is_empty() { session.peer_names() } else { names };
+fn concerned(session: &Session, node: &str, peers: &[PeerReport], reason: Reason) -> String {
+    let about = peers.iter().filter(|peer| is_about(reason, peer));
+    let names: Vec<_> = about.map(|peer| session.name_of(peer.node)).collect();
+    let others = || session.node_names().into_iter().filter(|name| name != node).collect();
+    let names = if names.is_empty() { others() } else { names };
     if names.is_empty() { "the peer".to_owned() } else { names.join(" and ") }
 }
 

@@ -35,6 +35,7 @@ mod times;
 mod view;
 mod wait;
 mod watch;
+mod what_if;
 mod wishes;
 mod words;
 

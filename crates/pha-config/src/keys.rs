@@ -43,7 +43,8 @@ pub(crate) const LIMITS: [&str; 3] = ["START_TIMEOUT_", "STOP_TIMEOUT_", "CHECK_
 const LONGEST: usize = 64;
 
 /// The known word nearest to `word`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
     }

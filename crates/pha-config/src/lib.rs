@@ -33,4 +33,5 @@ mod times_tests;
 pub use agent::{AgentFeatures, agent_features};
 pub use config::{Auth, Config, Node, ResourceConfig, Split};
 pub use home::Home;
+pub use keys::nearest;
 pub use problem::{ConfigErrors, Problem};

@@ -9,11 +9,13 @@ pub mod publisher;
 pub mod recorder;
 pub mod reload;
 mod ring;
+pub mod settings;
 pub mod start;
 pub mod waker;
 
 pub use publisher::Publisher;
 pub use recorder::Recorder;
+pub use settings::settings;
 pub use start::{Daemon, Options, Program, run};
 pub use waker::{Waker, Woken};
 

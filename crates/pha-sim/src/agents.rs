@@ -32,6 +32,34 @@ pub(crate) struct Running {
     pub(crate) orphaned: bool,
 }
 
+/// How long calls take that are neither slowed down nor hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Takes {
+    /// `start`.
+    pub start: Micros,
+    /// `stop`.
+    pub stop: Micros,
+    /// Everything else, but for the silence after asking the wire in vain.
+    pub check: Micros,
+}
+
+impl Default for Takes {
+    fn default() -> Self {
+        Self { start: QUICK, stop: QUICK, check: QUICK }
+    }
+}
+
+impl Takes {
+    const fn call(self, call: Call, held: bool) -> Micros {
+        match call {
+            Call::Start | Call::Keep => self.start,
+            Call::Stop => self.stop,
+            Call::Probe if !held => SILENCE,
+            Call::Check | Call::Probe | Call::Announce => self.check,
+        }
+    }
+}
+
 /// One agent with its resource.
 #[derive(Debug, Clone, Default)]
 pub struct Agent {
@@ -43,6 +71,8 @@ pub struct Agent {
     pub stop: Behaviour,
     /// How it answers `check`.
     pub check: Behaviour,
+    /// How long it takes.
+    pub takes: Takes,
     /// When the kernel takes the address away; `None` is never.
     pub(crate) expires: Option<Micros>,
     pub(crate) running: Vec<Running>,
@@ -77,8 +107,7 @@ impl Agent {
     /// Begins a call that may last up to `limit`; `slowness` is the most that it takes longer than usual.
     pub(crate) fn begin(&mut self, mut call: Running, limit: Duration, slowness: Micros, held: bool, rng: &mut Rng) {
         let behaviour = self.behaviour(call.call);
-        let usual = if call.call == Call::Probe && !held { SILENCE } else { QUICK };
-        let takes = usual + rng.u64(0..=slowness);
+        let takes = self.takes.call(call.call, held) + rng.u64(0..=slowness);
         let limit = micros(limit);
         call.takes_effect = !matches!(behaviour, Behaviour::Fails | Behaviour::Hangs | Behaviour::Lies);
         let hangs = matches!(behaviour, Behaviour::Hangs | Behaviour::WorksAndHangs) || takes > limit;

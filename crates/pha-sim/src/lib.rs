@@ -23,7 +23,7 @@ mod shrink;
 pub mod state_table;
 mod trial;
 
-pub use agents::Agent;
+pub use agents::{Agent, Takes};
 pub use audit::Audit;
 pub use campaign::{Findings, Worst, run};
 pub use clock::{Clock, Micros, micros};

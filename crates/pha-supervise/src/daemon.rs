@@ -10,7 +10,7 @@ use pha_config::{Config, Node};
 use pha_core::BootTime;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
 use pha_daemon::peers::Resolver;
-use pha_daemon::{Daemon, Program, Publisher, Recorder, Woken, now};
+use pha_daemon::{Daemon, Program, Publisher, Recorder, Woken, now, settings};
 use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
 use pha_sys::icmp::Pinger;
 use pha_sys::{interfaces, lock};
@@ -18,7 +18,6 @@ use pha_trace::SuperviseInput;
 
 use crate::notes;
 use crate::runner::{Run, Runner};
-use crate::settings::settings;
 
 /// A receiver whose tick is older is stale: this node is deaf.
 const RECEIVER_STALE: Duration = Duration::from_millis(2500);

@@ -7,7 +7,6 @@ mod daemon;
 mod notes;
 mod oneshot;
 mod runner;
-mod settings;
 
 use clap::ValueEnum;
 use pha_daemon::{Options, Program};

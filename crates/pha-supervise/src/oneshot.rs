@@ -8,13 +8,12 @@ use pha_core::report::{ResourceState, SuperviseReport};
 use pha_core::resource::{Call, Outcome};
 use pha_core::supervisor::{Restored, Supervisor};
 use pha_core::{LeaveCause, Reason, Term, Word};
-use pha_daemon::{Daemon, now};
+use pha_daemon::{Daemon, now, settings};
 use pha_status::{Durability, Patience, SuperviseSection};
 use pha_sys::poll;
 
 use crate::Once;
 use crate::runner::{Ended, Run, Runner};
-use crate::settings::settings;
 
 /// A finished child is noticed this late at the most: its end closes its pipe, but a child of its own may hold that open.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

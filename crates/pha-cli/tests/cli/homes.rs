@@ -28,6 +28,8 @@ RES_ipaddr=10.0.0.20/24 eth0
 
 /// What every agent of these homes does.
 const AGENT: &str = "#!/bin/sh\nexit 0\n";
+/// The one that keeps an address can do more.
+const ADDRESS_AGENT: &str = "#!/bin/sh\n# pha: lease probe announce\nexit 0\n";
 
 /// One installation in a folder of its own.
 pub struct FakeHome {
@@ -85,8 +87,8 @@ impl FakeHome {
             fs::create_dir_all(home.root().join(folder)).unwrap();
         }
         home.configure(CONFIG);
-        for agent in ["service", "ipaddr"] {
-            executable(&home.root().join("res").join(agent), AGENT);
+        for (agent, text) in [("service", AGENT), ("ipaddr", ADDRESS_AGENT)] {
+            executable(&home.root().join("res").join(agent), text);
         }
         home
     }

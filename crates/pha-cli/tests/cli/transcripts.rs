@@ -138,4 +138,4 @@ fn every_recorded_transcript_is_played() {
     }
 }
 
-transcripts! { state why switching resources maintenance configuration usage broken session }
+transcripts! { state why what_if switching resources maintenance configuration usage broken session }

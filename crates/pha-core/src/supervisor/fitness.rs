@@ -65,6 +65,12 @@ impl Fitness {
         }
     }
 
+    /// Goes on unfit until then; `None` is until the operator forgives.
+    pub const fn resume(&mut self, until: Option<BootTime>) {
+        self.unfit = Some(until);
+        self.rounds = if until.is_some() { 1 } else { MAX_ROUNDS };
+    }
+
     /// Ends an unfit time that is over; true if it did.
     pub fn expire(&mut self, now: BootTime) -> bool {
         let over = self.unfit_until().is_some_and(|until| now >= until);
@@ -105,6 +111,20 @@ mod tests {
 
     fn at(s: u64) -> BootTime {
         BootTime::ZERO + Duration::from_secs(s)
+    }
+
+    #[test]
+    fn what_is_resumed_goes_on_until_its_time_or_until_forgiven() {
+        let mut f = Fitness::new(Duration::from_secs(60));
+        f.resume(Some(at(40)));
+        assert_eq!((f.is_fit(), f.unfit_until()), (false, Some(at(40))));
+        assert!(!f.expire(at(39)) && f.expire(at(40)) && f.is_fit());
+        f.failed(true, at(50));
+        assert_eq!(f.unfit_until(), Some(at(50 + 120)), "the second time in a row");
+        f.resume(None);
+        assert!(!f.is_fit() && !f.expire(at(1_000_000)));
+        f.forgive();
+        assert!(f.is_fit());
     }
 
     #[test]

@@ -240,6 +240,22 @@ impl Supervisor {
         self.settings = settings;
     }
 
+    /// Goes on where the reports of another supervisor end: unfit until then (`Some(None)`: until the operator forgives), and
+    /// so many failures of each resource, which count as if they had happened now. For predictions; a daemon begins anew.
+    pub fn resume(&mut self, unfit: Option<Option<BootTime>>, failures: &[u32]) {
+        if let Some(until) = unfit {
+            self.fitness.resume(until);
+        }
+        for (resource, count) in self.resources.iter_mut().zip(failures) {
+            resource.failures = (0..*count).map(|_| self.now).collect();
+        }
+    }
+
+    /// Goes on as one that was active and has handed over: as long as it is decided to rest, it rests. For predictions.
+    pub const fn resume_rest(&mut self) {
+        self.rest_due = true;
+    }
+
     /// The resources, by the index used in commands and events.
     #[must_use]
     pub fn resources(&self) -> &[Resource] {

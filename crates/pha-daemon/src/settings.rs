@@ -5,6 +5,7 @@ use pha_core::resource::ResourceSettings;
 use pha_core::supervisor::Settings;
 
 /// The core's settings. An agent whose file cannot be read has no features; running it will say why.
+#[must_use]
 pub fn settings(home: &Home, config: &Config, me: &Node) -> Settings {
     Settings {
         me: me.id,
