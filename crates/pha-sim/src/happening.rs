@@ -48,30 +48,10 @@ impl fmt::Display for Happening {
             Self::Fault(fault) => write!(f, "--- {fault}"),
             Self::Healed => f.write_str("--- all is healed"),
             Self::Verdict { node, peer, liveness } => write!(f, "{} {} is {liveness:?}", name(*node), name(*peer)),
-            Self::Noted { node, note } => match note {
-                Note::Transition(t) => {
-                    write!(
-                        f,
-                        "{} {:?} -> {:?} as {} (term {}): {}",
-                        name(*node),
-                        t.from,
-                        t.to,
-                        t.role,
-                        t.term,
-                        t.reason
-                    )
-                }
-                Note::Reason(reason) => write!(f, "{} decides: {reason}", name(*node)),
-                note @ (Note::CallFailed { .. }
-                | Note::ResourceLost { .. }
-                | Note::Overrun { .. }
-                | Note::Fitness { .. }
-                | Note::Gateway(_)
-                | Note::OfflineGivenUp
-                | Note::TermNotStored
-                | Note::ConflictEnded(_)
-                | Note::WasAway(_)) => write!(f, "{} {note:?}", name(*node)),
-            },
+            Self::Noted { node, note } => {
+                let text = note.text(|resource| format!("resource {resource}"));
+                write!(f, "{} {}{text}", name(*node), if matches!(note, Note::Reason(_)) { "decides: " } else { "" })
+            }
             Self::Called { node, resource, call } => write!(f, "{} {} {resource} begins", name(*node), call.verb()),
             Self::Ended { node, resource, call, outcome, orphaned } => {
                 let orphaned = if *orphaned { ", nobody waits for it" } else { "" };

@@ -24,7 +24,7 @@ impl Note {
     #[must_use]
     pub const fn weight(&self) -> Weight {
         match self {
-            Self::Reason(Reason::AddressHeld | Reason::Deaf | Reason::WasAway | Reason::NotEligible)
+            Self::Reason(Reason::AddressHeld | Reason::Deaf | Reason::Mute | Reason::WasAway | Reason::NotEligible)
             | Self::ResourceLost { .. }
             | Self::Overrun { .. }
             | Self::Fitness { fit: false }
