@@ -136,6 +136,16 @@ impl Agent {
         self.running.iter_mut().for_each(|running| running.orphaned = true);
     }
 
+    /// The next supervise ends what an earlier one left running; it may have done its work already.
+    pub(crate) fn end_orphans(&mut self, lease: Duration, held: bool, now: Micros, rng: &mut Rng) {
+        let orphans: Vec<_> = self.running.extract_if(.., |running| running.orphaned).collect();
+        for orphan in orphans {
+            if rng.bool() {
+                self.finish(&orphan, lease, held, now, rng);
+            }
+        }
+    }
+
     /// Power off.
     pub(crate) fn lose_power(&mut self) {
         self.up = false;

@@ -63,6 +63,10 @@ impl Cluster {
 
     pub(crate) fn start_supervise(&mut self, n: usize) {
         let now = self.local(n);
+        for resource in 0..self.nodes[n].agents.len() {
+            let (lease, held) = (self.nodes[n].settings.lease, self.held_elsewhere(n, resource));
+            self.nodes[n].agents[resource].end_orphans(lease, held, self.now, &mut self.rng);
+        }
         let node = &mut self.nodes[n];
         let restored = node.record.supervise.report.as_ref().map_or_else(Restored::default, Restored::from);
         let core = Supervisor::new(node.settings.clone(), restored, now);

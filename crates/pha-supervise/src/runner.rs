@@ -7,7 +7,7 @@ use std::time::Duration;
 use pha_config::{Config, Home, Node};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
-use pha_sys::agent::{self, AgentCall, Finished, Lingering, RunningAgent};
+use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
 
 /// What an agent is run with, apart from which one.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,8 @@ struct Agent {
     program: PathBuf,
     arguments: Vec<String>,
     running: Option<(Call, RunningAgent)>,
+    /// Whoever supervises next finds here what outlived this program.
+    note: CallNote,
 }
 
 /// All agents of this node.
@@ -58,7 +60,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Nothing runs yet.
+    /// Nothing runs: what an earlier supervise began and left running is ended first, which may take a second or two.
     pub fn new(home: &Home, config: &Config, me: &Node) -> Self {
         let peers: Vec<&str> =
             config.nodes.iter().filter(|node| node.id != me.id).map(|node| node.name.as_str()).collect();
@@ -67,7 +69,8 @@ impl Runner {
             ("PHA_NODE".to_owned(), me.name.clone()),
             ("PHA_PEER".to_owned(), peers.join(" ")),
         ];
-        let agents = config
+        let run_dir = config.var_dir(home).join("run");
+        let agents: Vec<Agent> = config
             .resources
             .iter()
             .map(|resource| Agent {
@@ -75,8 +78,17 @@ impl Runner {
                 program: config.agent_path(home, &resource.agent),
                 arguments: resource.arguments.clone(),
                 running: None,
+                note: CallNote::new(run_dir.join(format!("{}.call", resource.name))),
             })
             .collect();
+        for agent in &agents {
+            if let Some(pid) = agent.note.end_orphan() {
+                log::warn!(
+                    "{}: a call of an earlier pha-supervise still ran and was ended (process {pid})",
+                    agent.name
+                );
+            }
+        }
         Self { environment, agents, lingering: Lingering::default() }
     }
 
@@ -92,13 +104,18 @@ impl Runner {
                 .collect(),
             environment: self.environment(&agent.name, run),
             limit: run.limit,
-            // A lease must not be renewed by a child that outlives its keeper; a start or stop comes to its end.
-            dies_with_caller: matches!(run.call, Call::Check | Call::Probe | Call::Announce),
+            dies_with_caller: !outlives_us(run.call),
         };
         log::debug!("{} {}", agent.name, run.call.verb());
         match RunningAgent::start(call, elapsed(now)) {
             Ok(running) => {
-                self.agents[resource].running = Some((run.call, running));
+                let agent = &mut self.agents[resource];
+                if outlives_us(run.call)
+                    && let Err(error) = agent.note.begins(running.pid())
+                {
+                    log::warn!("{}: the running call could not be noted: {error}", agent.name);
+                }
+                agent.running = Some((run.call, running));
                 Ok(())
             }
             Err(error) => Err(Ended {
@@ -130,6 +147,9 @@ impl Runner {
             let call = *call;
             if let Some(finished) = running.advance(elapsed(now)) {
                 agent.running = None;
+                if outlives_us(call) {
+                    agent.note.ends();
+                }
                 log_output(&agent.name, call, &finished);
                 ended.push(conclusion(resource, call, &finished));
                 if let Some(leftover) = finished.leftover {
@@ -166,6 +186,11 @@ impl Runner {
         }
         environment
     }
+}
+
+/// A lease must not be renewed by a child that outlives its keeper; a start or stop may be in the middle of something.
+const fn outlives_us(call: Call) -> bool {
+    matches!(call, Call::Start | Call::Stop | Call::Keep)
 }
 
 fn elapsed(now: BootTime) -> Duration {

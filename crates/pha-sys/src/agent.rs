@@ -32,9 +32,11 @@ use nix::unistd::Pid;
 use crate::exit;
 
 mod lingering;
+mod orphan;
 mod output;
 
 pub use lingering::{Leftover, Lingering};
+pub use orphan::CallNote;
 use output::Output;
 
 /// How long an agent that was asked to end (`SIGTERM`) has until it is killed.

@@ -1,0 +1,129 @@
+//! Calls that outlived the program that began them.
+//!
+//! A `start` or `stop` is not killed with its supervise: it may be in the middle of something. Whoever supervises next must
+//! not call the same agent beside it, and cannot wait for what is not its child. So each such call is noted in a file while
+//! it runs, and the next supervise ends what it finds there: asks first (SIGTERM to the process group), then kills.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// So long an orphan may take to end when it is asked to, and again when it is killed. Two of them must fit into the time
+/// that peers wait for a silent supervise.
+const PATIENCE: Duration = Duration::from_millis(800);
+const STEP: Duration = Duration::from_millis(5);
+
+/// The place where a resource's running call is noted.
+#[derive(Debug, Clone)]
+pub struct CallNote(PathBuf);
+
+impl CallNote {
+    /// At `path`; nothing is written yet.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// A call runs as process `pid`, which leads its own process group.
+    ///
+    /// # Errors
+    /// If the note cannot be written; the call runs all the same.
+    pub fn begins(&self, pid: u32) -> io::Result<()> {
+        // A process that has ended already needs no note.
+        started(pid).map_or(Ok(()), |at| fs::write(&self.0, format!("{pid} {at}\n")))
+    }
+
+    /// The call has ended.
+    pub fn ends(&self) {
+        // A note that stays names a process that is gone, and means nothing.
+        let _ = fs::remove_file(&self.0);
+    }
+
+    /// Ends the call that is noted, if it still runs; the process that it was. Takes up to 1.6 s.
+    #[must_use]
+    pub fn end_orphan(&self) -> Option<u32> {
+        let note = fs::read_to_string(&self.0).ok()?;
+        self.ends();
+        let (pid, at) = note.trim_end().split_once(' ')?;
+        let (pid, at) = (pid.parse().ok()?, at.parse().ok()?);
+        let runs = || started(pid) == Some(at);
+        let group = Pid::from_raw(i32::try_from(pid).ok().filter(|pid| *pid > 1)?);
+        if !runs() {
+            return None;
+        }
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            // It may have ended in this moment.
+            let _ = killpg(group, signal);
+            let asked = Instant::now();
+            while runs() && asked.elapsed() < PATIENCE {
+                thread::sleep(STEP);
+            }
+        }
+        Some(pid)
+    }
+}
+
+/// When a process was started, in the kernel's ticks since boot: with its number it means one process and no other.
+/// `None` if it has ended, be it that nobody has waited for it yet.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything. proc_pid_stat(5): state is field 3, starttime field 22.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    (state != "Z").then(|| fields.nth(18)?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+
+    fn group(script: &str) -> Child {
+        Command::new("sh").args(["-c", script]).stdout(Stdio::null()).process_group(0).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_call_that_runs_is_ended_with_its_children_even_if_it_will_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready");
+        for script in ["", "trap '' TERM; "] {
+            let note = CallNote::new(dir.path().join("service.call"));
+            let mut child = group(&format!("{script}: >{}; sleep 600 & wait", ready.display()));
+            while !ready.exists() {
+                thread::sleep(STEP);
+            }
+            fs::remove_file(&ready).unwrap();
+            note.begins(child.id()).unwrap();
+            assert_eq!(note.end_orphan(), Some(child.id()), "{script}");
+            assert!(!child.wait().unwrap().success());
+            assert_eq!(note.end_orphan(), None);
+        }
+    }
+
+    #[test]
+    fn neither_an_ended_call_nor_another_process_of_its_number_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("service.call");
+        let note = CallNote::new(path.clone());
+        let mut child = group("exec sleep 600");
+        note.begins(child.id()).unwrap();
+        note.ends();
+        assert_eq!(note.end_orphan(), None);
+        for text in [format!("{} 1\n", child.id()), "1 1\n".into(), "-5 7\n".into(), "x".into(), String::new()] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(note.end_orphan(), None);
+        }
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        note.begins(child.id()).unwrap();
+        assert!(!path.exists());
+    }
+}
