@@ -93,9 +93,7 @@ impl NodeState {
         if !supervise.core.is_settled() {
             return Self::Looking;
         }
-        // What stands in the database is cheaper to look at, and the same where it can be written.
-        let own = (!node.writable).then(|| supervise.core.report());
-        let Some(report) = own.as_ref().or(node.report()) else { return Self::Looking };
+        let Some(report) = node.report() else { return Self::Looking };
         match (report.saying.word, report.role) {
             (Word::Online, _) => Self::Online,
             (Word::Progress { direction: Direction::Starting, .. }, _) => Self::Starting,
@@ -161,8 +159,6 @@ pub enum Event {
     StartFails,
     StopFails,
     AgentsWork,
-    Unwritable,
-    Writable,
     ReceiverKilled,
     SuperviseKilled,
     Started,
@@ -179,7 +175,7 @@ pub enum Event {
 
 impl Event {
     /// All of them, with their words in the table.
-    pub const ALL: [(Self, &'static str); 29] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::TimePasses, "time passes"),
         (Self::Offline, "`offline`"),
         (Self::OfflineForced, "`offline --force`"),
@@ -195,8 +191,6 @@ impl Event {
         (Self::StartFails, "a resource dies and cannot be started"),
         (Self::StopFails, "stopping fails from now on"),
         (Self::AgentsWork, "agents work again"),
-        (Self::Unwritable, "database cannot be written"),
-        (Self::Writable, "database can be written"),
         (Self::ReceiverKilled, "pha-receiver killed"),
         (Self::SuperviseKilled, "pha-supervise killed"),
         (Self::Started, "started"),
@@ -233,8 +227,6 @@ impl Event {
             }
             Self::StopFails => vec![agent(Call::Stop, Behaviour::Fails)],
             Self::AgentsWork => vec![agent(Call::Start, Behaviour::Works), agent(Call::Stop, Behaviour::Works)],
-            Self::Unwritable => vec![Fault::Writable { node, writable: false }],
-            Self::Writable => vec![Fault::Writable { node, writable: true }],
             Self::ReceiverKilled => vec![Fault::Kill { node, program: Program::Receiver }],
             Self::SuperviseKilled => vec![Fault::Kill { node, program: Program::Supervise }],
             Self::Started => vec![Fault::Start { node }],
