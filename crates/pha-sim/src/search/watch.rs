@@ -18,12 +18,16 @@ const LONGEST_PLAN: Duration = Duration::from_secs(34);
 /// each other at all, be it that only their link is cut or that both senders are dead, can do no better without a third
 /// vote.
 pub(crate) fn heard_conflict(c: &Cluster) -> Micros {
+    let two = c.audit.two_for(c.now);
+    if two == 0 {
+        return 0;
+    }
     let hears = |node: &Node| {
         let peers = node.receiver.core.iter().flat_map(|receiver| &receiver.peers);
         let alive = peers.map(|peer| peer.core.report()).filter(|report| report.liveness == Liveness::Alive);
         alive.map(|report| micros(node.local(c.now).since(report.liveness_since))).max()
     };
-    c.nodes.iter().filter_map(hears).max().unwrap_or_default().min(c.audit.two_for(c.now))
+    c.nodes.iter().filter_map(hears).max().unwrap_or_default().min(two)
 }
 
 /// What must hold after every step.
