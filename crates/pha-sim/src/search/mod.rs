@@ -46,13 +46,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// What a minute on two processors is enough for: four choices in a row, everything healed from every state.
+    /// What a minute on two processors is enough for: four choices in a row, everything healed from every fourth state.
     fn default() -> Self {
         Self {
             depth: 4,
             time: Some(Duration::from_secs(60)),
             threads: thread::available_parallelism().map_or(1, usize::from),
-            progress_every: 1,
+            progress_every: 4,
             // One LEASE of the settings, and how late the kernel may be.
             two_holders: Duration::from_millis(3100),
         }
