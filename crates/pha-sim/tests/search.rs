@@ -1,14 +1,16 @@
-//! The search over two nodes, to a depth that takes seconds without optimisation; `pha-sim search` goes on from there.
+//! The search over two nodes, to a depth that takes seconds; `pha-sim search` goes on from there.
+
+use std::time::Duration;
 
 use pha_sim::search::{Found, Limits, run};
 
-fn search(depth: usize, threads: usize) -> Found {
-    run(&Limits { depth, time: None, threads, progress_every: 8 }, &mut |level| println!("{level}"))
+fn search(limits: &Limits) -> Found {
+    run(&Limits { time: None, progress_every: 8, ..limits.clone() }, &mut |level| println!("{level}"))
 }
 
 #[test]
 fn no_three_choices_in_a_row_break_a_promise_and_healed_the_pair_serves_again() {
-    let found = search(3, 2);
+    let found = search(&Limits { depth: 3, threads: 2, ..Limits::default() });
     println!("{found}");
     assert!(found.violation.is_none(), "{found}");
     assert_eq!(found.depth(), 3);
@@ -17,6 +19,16 @@ fn no_three_choices_in_a_row_break_a_promise_and_healed_the_pair_serves_again() 
 
 #[test]
 fn the_number_of_states_does_not_depend_on_the_threads() {
-    let [one, three] = [1, 3].map(|threads| search(1, threads));
+    let [one, three] = [1, 3].map(|threads| search(&Limits { depth: 2, threads, ..Limits::default() }));
     assert_eq!(one.levels, three.levels);
+}
+
+#[test]
+fn a_promise_that_cannot_be_kept_is_found_broken_on_the_shortest_way() {
+    // A split that heals has two holders until one has heard the other.
+    let found = search(&Limits { depth: 3, threads: 2, two_holders: Duration::ZERO, ..Limits::default() });
+    let violation = found.violation.expect("a split that heals has two holders for a moment");
+    println!("{violation}");
+    assert_eq!(violation.choices.len(), 1 + 3, "{violation}");
+    assert!(violation.story.contains("lb1 is connected again"), "{violation}");
 }

@@ -13,8 +13,9 @@ use pha_sim::state_table::{
     Event, Machine, NodeState, Observed, blocks, decided_reasons, machines, observe, written_into,
 };
 
-/// No quorum can be configured yet, and failback is off by default: only the decision table shows them.
-const ONLY_DECIDED: [Reason; 2] = [Reason::NoQuorum, Reason::Failback];
+/// Only the decision table shows them: no quorum can be configured yet, failback is off by default, and a node is observed
+/// by what stands in its database, which must be writable for that.
+const ONLY_DECIDED: [Reason; 3] = [Reason::NoQuorum, Reason::Failback, Reason::Mute];
 
 /// What was observed, once for all tests.
 static OBSERVED: LazyLock<Observed> = LazyLock::new(observe);

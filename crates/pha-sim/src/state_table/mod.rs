@@ -5,12 +5,16 @@
 //! `tests/state_machine.rs` makes the blocks again and compares.
 
 mod decisions;
+mod event;
 mod machines;
+mod node_state;
 mod nodes;
 
 pub use decisions::reasons as decided_reasons;
+pub use event::Event;
 pub use machines::{Machine, machines};
-pub use nodes::{Event, NodeState, Observed, Outcome, observe};
+pub use node_state::NodeState;
+pub use nodes::{Observed, Outcome, observe};
 
 /// Before the name of a block.
 const BEGIN: &str = "<!-- generated: ";
@@ -23,7 +27,7 @@ pub fn blocks(observed: &Observed) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("decisions", decisions::by_peer()),
         ("deviations", decisions::by_deviation()),
-        ("node states", nodes::states()),
+        ("node states", node_state::states()),
         ("node diagram", observed.diagram()),
         ("node transitions", observed.table()),
     ];

@@ -1,0 +1,110 @@
+//! What must hold after every step of the search.
+
+use std::time::Duration;
+
+use pha_core::Term;
+use pha_core::report::Liveness;
+
+use crate::clock::{Micros, micros};
+use crate::cluster::Cluster;
+use crate::fault::name;
+use crate::invariants::{self, Invariant};
+use crate::node::Node;
+
+/// No PROGRESS lasts longer than all calls of the plan with their limits.
+const LONGEST_PLAN: Duration = Duration::from_secs(34);
+
+/// For how long two nodes on one network have held the address although one of them heard the other. Two that do not hear
+/// each other at all, be it that only their link is cut or that both senders are dead, can do no better without a third
+/// vote.
+pub(crate) fn heard_conflict(c: &Cluster) -> Micros {
+    let two = c.audit.two_for(c.now);
+    if two == 0 {
+        return 0;
+    }
+    let hears = |node: &Node| {
+        let peers = node.receiver.core.iter().flat_map(|receiver| &receiver.peers);
+        let alive = peers.map(|peer| peer.core.report()).filter(|report| report.liveness == Liveness::Alive);
+        alive.map(|report| micros(node.local(c.now).since(report.liveness_since))).max()
+    };
+    c.nodes.iter().filter_map(hears).max().unwrap_or_default().min(two)
+}
+
+/// What must hold after every step.
+pub(super) struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    seen: usize,
+    highest: [Term; 2],
+    /// The first promise that was broken.
+    pub(super) broken: Option<String>,
+    two_holders: Micros,
+}
+
+impl Watch {
+    /// Watches `c` from now on.
+    pub(super) fn new(c: &Cluster, two_holders: Duration) -> Self {
+        let highest = [0, 1].map(|n| highest_term(&c.nodes[n]));
+        Self {
+            invariants: invariants::without_memory(),
+            seen: c.happened.len(),
+            highest,
+            broken: None,
+            two_holders: micros(two_holders),
+        }
+    }
+
+    pub(super) fn look(&mut self, c: &Cluster) {
+        if self.broken.is_none() {
+            self.broken = self.judge(c).err();
+        }
+    }
+
+    fn judge(&mut self, c: &Cluster) -> Result<(), String> {
+        let news = &c.happened[self.seen..];
+        self.seen = c.happened.len();
+        for invariant in &mut self.invariants {
+            let seen = news.iter().try_for_each(|(_, happening)| invariant.happened(c, happening));
+            seen.and_then(|()| invariant.look(c)).map_err(|how| format!("{} broken: {how}", invariant.name()))?;
+        }
+        self.judge_holders(c)?;
+        self.judge_terms(c)
+    }
+
+    fn judge_holders(&self, c: &Cluster) -> Result<(), String> {
+        let asked = c.nodes.iter().any(|node| node.record.operator.wishes.maintenance);
+        let bound = self.two_holders;
+        if !asked && c.audit.two_for(c.now) > bound && heard_conflict(c) > bound {
+            let ms = bound / 1000;
+            return Err(format!("two nodes hold the address for longer than {ms} ms, and one hears the other"));
+        }
+        Ok(())
+    }
+
+    fn judge_terms(&mut self, c: &Cluster) -> Result<(), String> {
+        let [one, two] = [0, 1].map(|n| c.nodes[n].term());
+        if one == two && one != Term::NONE {
+            return Err(format!("two nodes act under term {one}"));
+        }
+        for (n, node) in c.nodes.iter().enumerate() {
+            let highest = highest_term(node);
+            if highest < std::mem::replace(&mut self.highest[n], highest) {
+                return Err(format!("{} has forgotten a term", name(n)));
+            }
+            let progress = node.report().and_then(|report| report.progress_until);
+            if progress.is_some_and(|until| until.since(node.local(c.now)) > LONGEST_PLAN) {
+                return Err(format!("{} announces a PROGRESS that no plan takes", name(n)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn pass(&mut self, c: &mut Cluster, until: Micros) {
+        while c.step(until) {
+            self.look(c);
+        }
+    }
+}
+
+fn highest_term(node: &Node) -> Term {
+    node.report().map_or(Term::NONE, |report| report.highest_term)
+}
