@@ -119,8 +119,29 @@ fn a_start_that_hangs_fails_over_after_its_limit() {
         node.clear_fault("a", "up");
         lab.wait(Duration::from_secs(30), "the other is active", || other.is_active())?;
         lab.wait(SOON, "the node has released", || !node.holds_address())?;
-        let hanging = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c == "sleep\n");
-        lab.wait(SOON, "the hanging start is gone", || !node.processes().iter().any(hanging)).map(drop)
+        lab.wait(SOON, "the hanging start is gone", || !hangs(node)).map(drop)
+    });
+}
+
+fn hangs(node: &Node) -> bool {
+    let sleeps = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n");
+    node.processes().iter().any(sleeps)
+}
+
+// No two calls of one resource at once, over a crash of supervise too.
+#[test]
+fn a_start_that_outlived_its_supervise_is_ended_by_the_next() {
+    scenario(options(), |lab| {
+        let node = lab.node(lab.start_all()?);
+        node.set_fault("a", "slow-start", "600")?;
+        node.clear_fault("a", "up");
+        lab.wait(SOON, "the start hangs", || hangs(node))?;
+        node.signal("KILL", &[Program::Supervise])?;
+        ensure!(hangs(node), "a start comes to its end without its supervise");
+        node.clear_fault("a", "slow-start");
+        node.start()?;
+        lab.wait(SOON, "the hanging start is gone", || !hangs(node))?;
+        lab.wait_settled(SOON).map(drop)
     });
 }
 

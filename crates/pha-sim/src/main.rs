@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use pha_sim::search;
 use pha_sim::{Broken, Class, Cluster, Findings, Schedule, line, play, run, shrink};
 
 /// Plays faults against virtual nodes of the real core.
@@ -50,6 +51,15 @@ enum Command {
         #[arg(long)]
         save: Option<PathBuf>,
     },
+    /// Goes through everything that can befall two nodes, so many choices deep, each state once.
+    Search {
+        /// Choices, one after the other.
+        #[arg(long, default_value_t = 4)]
+        depth: usize,
+        /// Ends after so many seconds, in the middle of a depth if need be.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Lists the promises that are watched.
     Promises,
 }
@@ -63,6 +73,13 @@ fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run { seeds, class, jobs, enough } => Ok(campaign(seeds, class, jobs, enough)),
         Command::Story { what, class, whole, save } => story(&what, class, whole, save),
+        Command::Search { depth, seconds } => {
+            let limits =
+                search::Limits { depth, time: Some(Duration::from_secs(seconds)), ..search::Limits::default() };
+            let found = search::run(&limits, &mut |level| println!("{level}"));
+            println!("{found}");
+            Ok(if found.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Promises => {
             for invariant in pha_sim::invariants::all() {
                 println!("{:22} {}", invariant.name(), invariant.promise());

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState};
 use crate::resource::{Call, Outcome};
 use crate::time::BootTime;
-use crate::word::Role;
+use crate::word::{Role, Word};
 
 /// After a takeover an address is announced again at these moments: a switch that was just coming up may have missed it.
 const ANNOUNCE_AGAIN: [Duration; 4] =
@@ -51,7 +51,13 @@ impl Supervisor {
 
     /// The wire was asked and stayed silent, or the holder said that it let go.
     fn nobody_else_can_hold(&self) -> bool {
-        matches!(self.cause, Reason::PeerDead | Reason::PeerLeft) && self.own_term > Term::NONE
+        // A silent peer that stood by may be taking over in this very moment, for the same silence.
+        let may_claim = |peer: &PeerReport| {
+            !peer.saying.is_some_and(|saying| matches!(saying.word, Word::Online | Word::Left { .. } | Word::Kept))
+        };
+        matches!(self.cause, Reason::PeerDead | Reason::PeerLeft)
+            && self.own_term > Term::NONE
+            && !self.outside.peers.iter().any(may_claim)
     }
 
     fn next_check(&self, index: usize) -> BootTime {

@@ -96,10 +96,19 @@ impl Supervisor {
         self.commands.push(Command::Note(Note::Transition(transition)));
     }
 
-    /// What began the plan explains every step of it; anything else is explained by the decision in force.
+    /// What began the plan explains every step of it; anything else is explained by the decision in force, unless an active
+    /// node has something up no more without having stopped it.
     fn cause_of(&self, word: Word) -> Reason {
         let planned = |word: Word| matches!(word, Word::Progress { .. } | Word::Online);
-        if planned(word) || (planned(self.word) && word.status().is_some()) { self.cause } else { self.decision.reason }
+        if planned(word) {
+            self.cause
+        } else if self.word == Word::Online && self.role == Role::Active {
+            Reason::ResourceFailed
+        } else if planned(self.word) && word.status().is_some() {
+            self.cause
+        } else {
+            self.decision.reason
+        }
     }
 
     /// Puts a publication before the runs: when something changed, once a [`TICK`], and before every renewal of a lease,
