@@ -18,7 +18,6 @@ use crate::agents::Agent;
 use crate::clock::Micros;
 use crate::cluster::Cluster;
 use crate::node::Node;
-use crate::search::heard_conflict;
 
 /// Where one step of time ends and the next begins, in milliseconds before or after now; what lies beyond the last is "far".
 const STEPS: [u64; 5] = [300, 600, 1200, 3600, 12_000];
@@ -76,9 +75,7 @@ pub fn fingerprint(cluster: &Cluster) -> u128 {
         print.node(node, cluster.now);
     }
     print.links(cluster);
-    for lasts in [cluster.audit.two_for(cluster.now), heard_conflict(cluster)] {
-        print.moment(cluster.now, cluster.now - lasts);
-    }
+    print.moment(cluster.now, cluster.now - cluster.audit.two_for(cluster.now));
     print.sum
 }
 

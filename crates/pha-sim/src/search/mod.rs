@@ -23,7 +23,6 @@ use crate::fingerprint::fingerprint;
 use deed::Deed;
 pub use found::{Found, Level, Violation};
 use watch::Watch;
-pub(crate) use watch::heard_conflict;
 
 /// States that are worked on before the clock is looked at.
 const BATCH: usize = 512;
@@ -41,7 +40,7 @@ pub struct Limits {
     pub threads: usize,
     /// From one of so many states all is healed, and progress demanded.
     pub progress_every: usize,
-    /// For so long two nodes may hold the address although one of them hears the other.
+    /// For so long two nodes on one network may hold the address.
     pub two_holders: Duration,
 }
 
