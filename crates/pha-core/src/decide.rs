@@ -261,11 +261,13 @@ fn standing_orders(view: &View) -> Option<Decision> {
         OfflineRequest::Wanted | OfflineRequest::None => {}
     }
     if view.gateway == Gateway::Lost && !view.peers.iter().any(PeerView::lost_its_gateway) {
-        return Some(if view.gateway_settled {
-            decision(Action::ReleaseAndRest, Reason::GatewayLost)
-        } else {
-            decision(Action::Keep, Reason::GatewayDoubtful)
-        });
+        if view.gateway_settled {
+            return Some(decision(Action::ReleaseAndRest, Reason::GatewayLost));
+        }
+        // Asking must not hold up giving way to a peer that is active.
+        if !view.any(PeerState::Online) {
+            return Some(decision(Action::Keep, Reason::GatewayDoubtful));
+        }
     }
     (view.quorum == Quorum::Lost).then_some(decision(Action::Release, Reason::NoQuorum))
 }

@@ -158,7 +158,7 @@ fn documented(v: &View) -> (u8, Action) {
         (1, v.maintenance, Action::Keep),
         (2, forced || (v.offline == OfflineRequest::Wanted && takes_over), Action::ReleaseAndRest),
         (3, v.gateway == Gateway::Lost && !peer_lost && v.gateway_settled, Action::ReleaseAndRest),
-        (3, v.gateway == Gateway::Lost && !peer_lost, Action::Keep),
+        (3, v.gateway == Gateway::Lost && !peer_lost && s != PeerState::Online, Action::Keep),
         (4, v.quorum == Quorum::Lost, Action::Release),
         (5, v.away, Action::Pause),
         (6, v.mute && active && takes_over, Action::Release),
