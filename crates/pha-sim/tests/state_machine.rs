@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use pha_core::Reason;
+use pha_sim::invariants;
 use pha_sim::state_table::{
     Event, Machine, NodeState, Observed, blocks, decided_reasons, machines, observe, written_into,
 };
@@ -36,18 +37,30 @@ fn reachable<T: Ord + Clone>(from: T, next: impl Fn(&T) -> BTreeSet<T>) -> BTree
     reached
 }
 
-#[test]
-fn the_document_shows_what_the_code_does() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/state-machine.md");
-    let document = fs::read_to_string(&path).expect("the document is there");
-    let expected = written_into(&document, &blocks(&OBSERVED)).expect("every block has its place");
+/// Compares the generated blocks of a document with the code, or writes them anew.
+fn compare(document: &str, blocks: &[(&'static str, String)]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(document);
+    let is = fs::read_to_string(&path).expect("the document is there");
+    let expected = written_into(&is, blocks).expect("every block has its place");
     if std::env::var_os("PHA_WRITE_GOLDEN").is_some() {
         fs::write(&path, &expected).expect("the document can be written");
         return;
     }
-    let differs = document.lines().zip(expected.lines()).enumerate().find(|(_, (is, should))| is != should);
+    let differs = is.lines().zip(expected.lines()).enumerate().find(|(_, (is, should))| is != should);
     let command = "PHA_WRITE_GOLDEN=1 cargo test -p pha-sim --test state_machine";
-    assert!(document == expected, "docs/state-machine.md is out of date, at {differs:?}; write it anew: {command}");
+    assert!(is == expected, "{document} is out of date, at {differs:?}; write it anew: {command}");
+}
+
+#[test]
+fn the_document_shows_what_the_code_does() {
+    compare("docs/state-machine.md", &blocks(&OBSERVED));
+}
+
+#[test]
+fn the_guarantees_list_every_promise_that_is_watched() {
+    let row = |name: &str, promise: &str| format!("| `{name}` | {promise} |\n");
+    let rows: String = invariants::all().iter().map(|each| row(each.name(), each.promise())).collect();
+    compare("docs/guarantees.md", &[("promises", format!("| file | promise |\n| --- | --- |\n{rows}"))]);
 }
 
 #[test]
