@@ -85,6 +85,12 @@ impl PeerView {
         }
     }
 
+    /// Runs, be it at rest, and will act on this node's silence.
+    fn may_notice_silence(&self) -> bool {
+        let rests = matches!(self.state, PeerState::Left(LeaveCause::Operator | LeaveCause::Gateway));
+        self.state.is_alive() || rests
+    }
+
     /// Could be active soon if this node released, or is.
     fn can_take_over(&self) -> bool {
         match self.state {
@@ -277,7 +283,7 @@ fn knowledge(view: &View) -> Option<Decision> {
     if view.away {
         return Some(decision(Action::Pause, Reason::WasAway));
     }
-    if view.mute && view.role == Role::Active && view.peers.iter().any(PeerView::can_take_over) {
+    if view.mute && view.role == Role::Active && view.peers.iter().any(PeerView::may_notice_silence) {
         return Some(decision(Action::Release, Reason::Mute));
     }
     if view.deaf {

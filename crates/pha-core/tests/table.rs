@@ -149,6 +149,7 @@ fn documented(v: &View) -> (u8, Action) {
         PeerState::Unheard | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
     };
     let peer_lost = (alive(s) && peer.gateway == Gateway::Lost) || s == PeerState::Left(LeaveCause::Gateway);
+    let notices = alive(s) || matches!(s, PeerState::Left(LeaveCause::Operator | LeaveCause::Gateway));
     let busy = matches!(s, PeerState::Starting | PeerState::Stopping);
     let gateway = v.gateway == Gateway::Reachable;
     let left_long_ago = matches!(s, PeerState::Left(_)) && peer.silent;
@@ -161,7 +162,7 @@ fn documented(v: &View) -> (u8, Action) {
         (3, v.gateway == Gateway::Lost && !peer_lost && s != PeerState::Online, Action::Keep),
         (4, v.quorum == Quorum::Lost, Action::Release),
         (5, v.away, Action::Pause),
-        (6, v.mute && active && takes_over, Action::Release),
+        (6, v.mute && active && notices, Action::Release),
         (6, v.deaf, Action::Keep),
         (6, s == PeerState::Unheard, Action::Keep),
         (7, s == PeerState::Starting && active && !online && (behind || peer.deaf), Action::Release),

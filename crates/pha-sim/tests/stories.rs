@@ -21,5 +21,5 @@ fn what_once_broke_a_promise_breaks_none_any_more() {
         assert!(record.contains(name), "docs/track-record.md does not name {name}");
         played += 1;
     }
-    assert!(played >= 10, "{played} stories");
+    assert!(played >= 8, "{played} stories");
 }

@@ -3,6 +3,7 @@
 use super::{Invariant, Since};
 use crate::clock::micros;
 use crate::cluster::Cluster;
+use crate::happening::Happening;
 use crate::trial::recovery_bound;
 
 /// Watches for how long nobody serves although everything is well.
@@ -18,6 +19,13 @@ impl Invariant for NoGap {
 
     fn promise(&self) -> &'static str {
         "While every node is well and fit, nobody serves for no longer than the stated bound."
+    }
+
+    fn happened(&mut self, _: &Cluster, happening: &Happening) -> Result<(), String> {
+        if matches!(happening, Happening::Fault(_)) {
+            self.gap = Since::default();
+        }
+        Ok(())
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {

@@ -28,6 +28,10 @@ impl Invariant for NoMoveWithoutCause {
     }
 
     fn happened(&mut self, cluster: &Cluster, happening: &Happening) -> Result<(), String> {
+        if matches!(happening, Happening::Fault(_)) {
+            self.well = Since::default();
+            self.well_for = 0;
+        }
         let Happening::Noted { node, note: Note::Transition(transition) } = happening else { return Ok(()) };
         let asked_for = cluster.nodes[*node].settings.failback.is_some()
             && matches!(transition.reason, Reason::Failback | Reason::Claim | Reason::ClaimTurn);
