@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pha_core::beat::{Beat, BeatSettings, Round, Said};
 use pha_core::detector::{Arrival, brings_news};
+use pha_core::report::Liveness;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
 use pha_core::{BootTime, Heartbeat, Serial};
 use pha_status::{OperatorSection, ReceiverSection, SuperviseSection};
@@ -112,6 +113,10 @@ impl Cluster {
             peer.core.deadline_passed(now);
             let report = peer.core.report();
             if report.liveness != before {
+                if report.liveness == Liveness::Dead {
+                    // There is no key here: a peer that was installed anew must be heard again.
+                    peer.guard.forget();
+                }
                 let (peer, liveness) = (usize::from(report.node.number()) - 1, report.liveness);
                 self.happened.push((self.now, Happening::Verdict { node: n, peer, liveness }));
             }
