@@ -6,6 +6,7 @@
 //! told again.
 
 mod agents;
+mod apply;
 mod audit;
 mod campaign;
 mod clock;
