@@ -85,10 +85,9 @@ impl PeerView {
         }
     }
 
-    /// Runs, be it at rest, and will act on this node's silence.
-    fn may_notice_silence(&self) -> bool {
-        let rests = matches!(self.state, PeerState::Left(LeaveCause::Operator | LeaveCause::Gateway));
-        self.state.is_alive() || rests
+    /// Will take over if this node falls silent: one that rests for its operator gives that up if nobody serves.
+    fn acts_on_silence(&self) -> bool {
+        (self.state.is_alive() && self.willing) || self.state == PeerState::Left(LeaveCause::Operator)
     }
 
     /// Could be active soon if this node released, or is.
@@ -283,7 +282,7 @@ fn knowledge(view: &View) -> Option<Decision> {
     if view.away {
         return Some(decision(Action::Pause, Reason::WasAway));
     }
-    if view.mute && view.role == Role::Active && view.peers.iter().any(PeerView::may_notice_silence) {
+    if view.mute && view.role == Role::Active && view.peers.iter().any(PeerView::acts_on_silence) {
         return Some(decision(Action::Release, Reason::Mute));
     }
     if view.deaf {
@@ -341,6 +340,9 @@ fn active_here(view: &View) -> Option<Decision> {
 /// Rules 12 to 14: nobody is active; whose turn is it?
 fn claim(view: &View) -> Decision {
     let alive = || view.peers.iter().filter(|peer| peer.state.is_alive());
+    if view.mute {
+        return decision(Action::Keep, Reason::Mute);
+    }
     if !matches!(view.gateway, Gateway::Off | Gateway::Reachable) {
         return decision(Action::Keep, Reason::NotEligible);
     }

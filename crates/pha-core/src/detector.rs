@@ -18,7 +18,7 @@ use crate::heartbeat::{Heartbeat, Saying, Serial};
 use crate::node::NodeId;
 use crate::report::{LinkReport, Liveness, PeerReport};
 use crate::time::BootTime;
-use crate::word::Word;
+use crate::word::{Direction, Word};
 
 /// The detector's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -174,7 +174,8 @@ impl PeerDetector {
     fn note_saying(&mut self, heartbeat: &Heartbeat, now: BootTime) {
         let report = &mut self.report;
         let said = heartbeat.saying;
-        if report.saying.is_none_or(|before| !same_word(before.word, said.word)) {
+        let goes_on = |before: Word| same_word(before, said.word) || (lets_go(before) && lets_go(said.word));
+        if !report.saying.is_some_and(|before| goes_on(before.word)) {
             report.word_since = now;
         }
         report.progress_until = match said.word {
@@ -203,6 +204,11 @@ fn without_remaining(word: Word) -> Word {
     }
 }
 
+/// A release that is tried again and again is one: from its beginning on no lease is renewed.
+fn lets_go(word: Word) -> bool {
+    matches!(word, Word::Progress { direction: Direction::Stopping, .. } | Word::Offline { clean: false })
+}
+
 /// Whether two words are the same but for the time that remains.
 #[must_use]
 pub fn same_word(a: Word, b: Word) -> bool {
@@ -226,7 +232,7 @@ pub fn brings_news(before: &[PeerReport], after: &[PeerReport]) -> bool {
 mod tests {
     use super::*;
     use crate::node::Term;
-    use crate::word::{Direction, Gateway, LeaveCause};
+    use crate::word::{Gateway, LeaveCause};
 
     const INTERVAL: Duration = Duration::from_millis(200);
     const DEAD: Duration = Duration::from_millis(600);
@@ -330,6 +336,20 @@ mod tests {
         assert_eq!(d.report().progress_until, Some(at(5100)));
         d.heartbeat_received(&heartbeat(3, Word::Online), 0, Arrival::Newest, at(500));
         assert_eq!((d.report().word_since, d.report().progress_until), (at(500), None));
+    }
+
+    #[test]
+    fn a_release_that_is_tried_again_goes_on_since_its_beginning() {
+        let mut d = detector();
+        let stopping = Word::Progress { direction: Direction::Stopping, remaining: Duration::from_secs(5) };
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
+        for (sequence, word) in [stopping, Word::Offline { clean: false }, stopping].into_iter().enumerate() {
+            let n = sequence as u64;
+            d.heartbeat_received(&heartbeat(2 + n, word), 0, Arrival::Newest, at(100 + 2000 * n));
+            assert_eq!(d.report().word_since, at(100));
+        }
+        d.heartbeat_received(&heartbeat(5, Word::Offline { clean: true }), 0, Arrival::Newest, at(9000));
+        assert_eq!(d.report().word_since, at(9000));
     }
 
     #[test]

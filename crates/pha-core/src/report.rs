@@ -52,7 +52,7 @@ pub struct PeerReport {
     pub liveness_since: BootTime,
     /// What it said last; kept while it is dead or absent.
     pub saying: Option<Saying>,
-    /// Since when it has said this word (its remaining time apart).
+    /// Since when it has said this word (its remaining time apart; a release that is tried again is one word).
     pub word_since: BootTime,
     /// When its announced PROGRESS ends at the latest, on this machine's clock.
     pub progress_until: Option<BootTime>,

@@ -149,13 +149,13 @@ fn documented(v: &View) -> (u8, Action) {
         PeerState::Unheard | PeerState::Dead | PeerState::Left(_) | PeerState::Kept => false,
     };
     let peer_lost = (alive(s) && peer.gateway == Gateway::Lost) || s == PeerState::Left(LeaveCause::Gateway);
-    let notices = alive(s) || matches!(s, PeerState::Left(LeaveCause::Operator | LeaveCause::Gateway));
+    let notices = (alive(s) && peer.willing) || s == PeerState::Left(LeaveCause::Operator);
     let busy = matches!(s, PeerState::Starting | PeerState::Stopping);
     let gateway = v.gateway == Gateway::Reachable;
     let left_long_ago = matches!(s, PeerState::Left(_)) && peer.silent;
     let unsure = matches!(s, PeerState::Dead | PeerState::Unconfirmed) || left_long_ago;
     let forced = v.offline == OfflineRequest::Forced;
-    let rules: [(u8, bool, Action); 23] = [
+    let rules: [(u8, bool, Action); 24] = [
         (1, v.maintenance, Action::Keep),
         (2, forced || (v.offline == OfflineRequest::Wanted && takes_over), Action::ReleaseAndRest),
         (3, v.gateway == Gateway::Lost && !peer_lost && v.gateway_settled, Action::ReleaseAndRest),
@@ -175,6 +175,7 @@ fn documented(v: &View) -> (u8, Action) {
         (10, active && v.fit, Action::BeActive),
         (11, active && !v.fit && alive(s) && peer.willing, Action::Release),
         (11, active, Action::BeActive),
+        (6, v.mute, Action::Keep),
         (13, !gateway, Action::Keep),
         (12, s == PeerState::Unclean, Action::Keep),
         (13, !v.fit && alive(s) && (peer.willing || behind), Action::Keep),

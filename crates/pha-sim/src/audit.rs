@@ -68,12 +68,6 @@ impl Audit {
         self.two.lasts(now)
     }
 
-    /// For how long nobody has had it until now.
-    #[must_use]
-    pub fn none_for(&self, now: Micros) -> Micros {
-        self.none.lasts(now)
-    }
-
     /// Begins to count anew; what lasts is counted from now on.
     pub fn reset(&mut self) {
         *self = Self::default();

@@ -90,21 +90,6 @@ pub enum Fault {
     Hold { node: usize, resource: usize, on: bool },
 }
 
-impl Fault {
-    /// An order, not a fault: nothing is broken by it, and the daemons obey.
-    #[must_use]
-    pub const fn is_command(&self) -> bool {
-        matches!(
-            self,
-            Self::Offline { .. }
-                | Self::Online { .. }
-                | Self::Maintenance { .. }
-                | Self::Hold { .. }
-                | Self::Stop { .. }
-        )
-    }
-}
-
 /// A node's name.
 #[must_use]
 pub fn name(node: usize) -> String {

@@ -1,6 +1,7 @@
 //! The three programs' loops on virtual machines: the same core, fed in the same order as the shells feed it
 //! (`daemon.rs` of pha-receiver, pha-sender and pha-supervise).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pha_core::beat::{Beat, BeatSettings, Round, Said};
@@ -269,37 +270,35 @@ impl Cluster {
     fn feed(&mut self, n: usize, supervise: &mut Supervise, event: Event) -> bool {
         let now = self.local(n);
         let mut ended = false;
-        for command in supervise.core.handle(event, now) {
-            match command {
-                Command::Publish => {
-                    let published = self.publish(n, supervise);
-                    let could = std::mem::replace(&mut supervise.could_publish, published);
-                    if !published || !could {
-                        ended |= self.feed(n, supervise, Event::Published(published));
-                    }
-                }
-                Command::StoreTerm => {
-                    let stored = self.publish(n, supervise);
-                    ended |= self.feed(n, supervise, Event::TermStored(stored));
-                }
-                Command::Run { resource, call, limit, lease, sole, .. } => {
-                    self.run_agent(n, resource, call, limit, (lease, sole));
-                }
-                Command::Cancel { resource } => {
-                    let now = self.now;
-                    self.nodes[n].agents[resource].cancel(now, &mut self.rng);
-                }
-                Command::Ping => {
-                    if self.nodes[n].gateway_answers {
-                        let back = self.now + ECHO;
-                        self.nodes[n].echoes.push(back);
-                    }
-                }
-                Command::Note(note) => self.happened.push((self.now, Happening::Noted { node: n, note })),
-                Command::Exit => ended = true,
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for command in supervise.core.handle(event, now) {
+                ended |= command == Command::Exit;
+                events.extend(self.carry_out(n, supervise, command));
             }
         }
         ended
+    }
+
+    /// Does what the core wants; some of it has an answer at once.
+    fn carry_out(&mut self, n: usize, supervise: &mut Supervise, command: Command) -> Option<Event> {
+        let now = self.now;
+        match command {
+            Command::Publish => {
+                let published = self.publish(n, supervise);
+                let could = std::mem::replace(&mut supervise.could_publish, published);
+                return (!published || !could).then_some(Event::Published(published));
+            }
+            Command::StoreTerm => return Some(Event::TermStored(self.publish(n, supervise))),
+            Command::Run { resource, call, limit, lease, sole, .. } => {
+                self.run_agent(n, resource, call, limit, (lease, sole));
+            }
+            Command::Cancel { resource } => self.nodes[n].agents[resource].cancel(now, &mut self.rng),
+            Command::Ping if self.nodes[n].gateway_answers => self.nodes[n].echoes.push(now + ECHO),
+            Command::Note(note) => self.happened.push((now, Happening::Noted { node: n, note })),
+            Command::Ping | Command::Exit => {}
+        }
+        None
     }
 
     fn publish(&mut self, n: usize, supervise: &mut Supervise) -> bool {

@@ -33,7 +33,7 @@ fn shorter(schedule: &Schedule, promise: &str, patience: &mut usize) -> Option<(
 fn candidates(schedule: &Schedule) -> impl Iterator<Item = Schedule> {
     let count = schedule.steps.len();
     let sizes = [count / 2, count / 4, count / 8, 2, 1].into_iter().filter(move |size| *size > 0 && *size <= count);
-    let without = sizes.flat_map(move |size| (0..=count - size).rev().step_by(size.max(1)).map(move |at| (at, size)));
+    let without = sizes.flat_map(move |size| (0..=count - size).rev().step_by(size).map(move |at| (at, size)));
     let steps = without.map(|(at, size)| without_steps(schedule, at, size));
     steps.chain(simpler(schedule)).chain((0..count).filter_map(|at| rounder(schedule, at)))
 }

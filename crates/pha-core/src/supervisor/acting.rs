@@ -168,6 +168,7 @@ impl Supervisor {
             // What `res stop` has held since the plan was made is not started any more.
             let resources = &self.resources;
             plan.steps.retain(|(index, call)| *call != Call::Start || !resources[*index].held);
+            plan.starts.retain(|index| !resources[*index].held);
             plan.current = plan.steps.pop_front();
         }
         match plan.current {
@@ -241,7 +242,9 @@ impl Supervisor {
         match plan.direction {
             Direction::Stopping => {
                 self.stop_again_at = self.now + self.settings.supervise_interval;
-                self.fitness.released(self.now + self.handover_time());
+                if self.clean() {
+                    self.fitness.released(self.now + self.handover_time());
+                }
             }
             Direction::Starting if self.all_up() => {
                 if self.online_since.is_none() {
@@ -250,11 +253,13 @@ impl Supervisor {
                 self.schedule_announcements();
             }
             Direction::Starting => {
-                let down: Vec<usize> = (0..self.resources.len())
-                    .filter(|i| !self.resources[*i].held && self.resources[*i].state != ResourceState::Up)
-                    .collect();
-                down.into_iter().for_each(|index| self.resource_failed(index));
-                self.abandon_start();
+                // What was let go by `res start` meanwhile was not this plan's to start: the next one does.
+                let mut down = plan.starts;
+                down.retain(|i| !self.resources[*i].held && self.resources[*i].state != ResourceState::Up);
+                if !down.is_empty() {
+                    down.into_iter().for_each(|index| self.resource_failed(index));
+                    self.abandon_start();
+                }
             }
         }
     }
@@ -286,7 +291,9 @@ impl Supervisor {
     pub(super) fn note_conflict(&mut self, view: &View) {
         let peer_may_hold =
             self.any_peer(|state| matches!(state, PeerState::Online | PeerState::Starting | PeerState::Stopping));
-        let began = view.is_online() || self.conflict_since.is_some();
+        // A peer that only stops leftovers again and again is no second one.
+        let second = || self.any_peer(|state| matches!(state, PeerState::Online | PeerState::Starting));
+        let began = self.conflict_since.is_some() || (view.is_online() && second());
         let conflict = peer_may_hold && !view.clean && began;
         match (conflict, self.conflict_since) {
             (true, None) => self.conflict_since = Some(self.now),

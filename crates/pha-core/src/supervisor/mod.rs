@@ -110,7 +110,9 @@ pub struct Supervisor {
     history: Vec<Transition>,
     ending: Ending,
     published: Option<SuperviseReport>,
-    /// Since when the database could not be written.
+    /// When the database was last written, and when it was the time before: the last may have failed.
+    written: [BootTime; 2],
+    /// When it was last written, if it cannot be now.
     unpublished_since: Option<BootTime>,
     next_tick: BootTime,
     /// Empty between two events.
@@ -159,6 +161,7 @@ impl Supervisor {
             history: restored.history,
             ending: Ending::No,
             published: None,
+            written: [now; 2],
             unpublished_since: None,
             next_tick: now,
             commands: Vec::new(),

@@ -25,8 +25,10 @@ pub struct Plan {
     pub steps: VecDeque<(usize, Call)>,
     /// The call that runs or waits for its resource to be free.
     pub current: Option<(usize, Call)>,
-    /// Resources to be checked at the end.
+    /// Resources to be checked at the end, without those that have been.
     pub touched: Vec<usize>,
+    /// Resources that it is to start.
+    pub starts: Vec<usize>,
     /// Whether the final checks have been asked for.
     pub verifying: bool,
     /// When it ends at the latest.
@@ -66,10 +68,11 @@ impl Plan {
     fn new(direction: Direction, steps: VecDeque<(usize, Call)>, resources: &[Resource], now: BootTime) -> Self {
         let mut touched: Vec<usize> = steps.iter().map(|(index, _)| *index).collect();
         touched.dedup();
+        let starts = steps.iter().filter(|(_, call)| *call == Call::Start).map(|(index, _)| *index).collect();
         let calls: Duration = steps.iter().map(|(index, call)| resources[*index].limit(*call) + KILL_GRACE).sum();
         let check = touched.iter().map(|index| resources[*index].limit(Call::Check) + KILL_GRACE).max();
         // A check that runs already may have to be waited for before the first call.
         let until = now + calls + check.unwrap_or_default() + KILL_GRACE;
-        Self { direction, steps, current: None, touched, verifying: false, until }
+        Self { direction, steps, current: None, touched, starts, verifying: false, until }
     }
 }

@@ -61,7 +61,7 @@ impl Supervisor {
     }
 
     pub(super) fn note_published(&mut self, published: bool) {
-        self.unpublished_since = if published { None } else { self.unpublished_since.or(Some(self.now)) };
+        self.unpublished_since = if published { None } else { self.unpublished_since.or(Some(self.written[1])) };
     }
 
     pub(super) fn note_gateway(&mut self, before: Gateway) {
@@ -103,7 +103,8 @@ impl Supervisor {
         if planned(word) {
             self.cause
         } else if self.word == Word::Online && self.role == Role::Active {
-            Reason::ResourceFailed
+            let failed = self.resources.iter().any(|resource| !resource.failures.is_empty());
+            if failed { Reason::ResourceFailed } else { self.decision.reason }
         } else if planned(self.word) && word.status().is_some() {
             self.cause
         } else {
@@ -124,6 +125,7 @@ impl Supervisor {
             return commands;
         }
         self.published = Some(report);
+        self.written = [self.now, self.written[0]];
         self.next_tick = self.now + TICK;
         self.wake_by = Some(self.next_deadline());
         if already {

@@ -165,10 +165,9 @@ impl Supervisor {
         }
     }
 
-    /// The sender falls silent `LEASE` − `DEADTIME` after the last publication, which was at most a [`TICK`] before the
-    /// first that failed.
+    /// The sender falls silent so long after the last publication.
     pub(super) fn mute_time(&self) -> Duration {
-        self.settings.lease.saturating_sub(self.settings.dead_time + TICK)
+        self.settings.lease.saturating_sub(self.settings.dead_time)
     }
 
     fn is_deaf_to_us(&self, peer: &PeerReport) -> bool {

@@ -20,7 +20,8 @@ impl Invariant for BoundedBounce {
     }
 
     fn promise(&self) -> &'static str {
-        "Nodes throw a broken resource at each other only so often after the last fault: MAX_ROUNDS times for each of them."
+        "Nodes throw a broken resource at each other only so often after the last fault: twice for each of the six rounds after \
+         which a node stays unfit, and for each node."
     }
 
     fn happened(&mut self, cluster: &Cluster, happening: &Happening) -> Result<(), String> {

@@ -3,6 +3,7 @@
 mod bounded_bounce;
 mod bounded_progress;
 mod growing_terms;
+mod heir_takes_over;
 mod held_stays;
 mod no_false_accusation;
 mod no_gap;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(one_active::OneActive::default()),
         Box::new(one_holder::OneHolder::default()),
         Box::new(no_gap::NoGap::default()),
+        Box::new(heir_takes_over::HeirTakesOver::default()),
         Box::new(no_move_without_cause::NoMoveWithoutCause::default()),
         Box::new(one_call::OneCall),
         Box::new(growing_terms::GrowingTerms::default()),

@@ -24,7 +24,8 @@ impl Invariant for OneActive {
     }
 
     fn promise(&self) -> &'static str {
-        "Two nodes that can talk to each other are never both active for longer than one heartbeat."
+        "Two nodes that hear each other and are not in maintenance are never both active for longer than one heartbeat that \
+         arrives."
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {

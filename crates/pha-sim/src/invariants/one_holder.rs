@@ -26,7 +26,8 @@ impl Invariant for OneHolder {
 
     fn promise(&self) -> &'static str {
         "Whatever happens to programs and machines, two of them that reach each other, and of which one at least is heard, \
-         never hold a leased address at once for longer than LEASE; nor do two that were split and can talk again."
+         never hold a leased address at once for longer than LEASE + DEADTIME + HEARTBEAT_INT; nor do two that were split and \
+         can talk again. Maintenance and `stop`, which keep what is up, are excepted."
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {

@@ -49,6 +49,7 @@ fn is_supported(reason: Reason, supervise: &Supervise) -> bool {
         Reason::GatewayLost | Reason::GatewayDoubtful => report.saying.gateway == Gateway::Lost,
         Reason::NoQuorum => outside.quorum == Some(false),
         Reason::Deaf => outside.deaf,
+        Reason::Mute => !supervise.could_publish,
         Reason::Grace => is(Liveness::Unheard),
         Reason::PeerBusy => says(|word| matches!(word, Word::Progress { .. })),
         Reason::PeerClaimed => says(|word| matches!(word, Word::Progress { direction: Direction::Starting, .. })),
@@ -70,8 +71,7 @@ fn is_supported(reason: Reason, supervise: &Supervise) -> bool {
                     .iter()
                     .any(|peer| !alive(peer) || peer.saying.is_some_and(|s| s.word == Word::Offline { clean: false }))
         }
-        Reason::Mute
-        | Reason::WasAway
+        Reason::WasAway
         | Reason::Active
         | Reason::Starting
         | Reason::Stopped
