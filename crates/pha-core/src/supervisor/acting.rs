@@ -7,7 +7,7 @@ use super::{Command, Ending, Note, Rest, Supervisor};
 use crate::decide::{Action, Decision, Doing, OfflineRequest, PeerState, View};
 use crate::node::Term;
 use crate::reason::Reason;
-use crate::report::ResourceState;
+use crate::report::{PeerReport, ResourceState};
 use crate::resource::{Call, Outcome, Resource};
 use crate::word::{Direction, LeaveCause, Role, Word};
 
@@ -291,9 +291,19 @@ impl Supervisor {
     pub(super) fn note_conflict(&mut self, view: &View) {
         let peer_may_hold =
             self.any_peer(|state| matches!(state, PeerState::Online | PeerState::Starting | PeerState::Stopping));
-        // A peer that only stops leftovers again and again is no second one.
-        let second = || self.any_peer(|state| matches!(state, PeerState::Online | PeerState::Starting));
-        let began = self.conflict_since.is_some() || (view.is_online() && second());
+        // A peer that tries again and again to stop leftovers is no second one each time.
+        let second = |peer: &PeerReport| match self.peer_view(peer).state {
+            PeerState::Online | PeerState::Starting => true,
+            PeerState::Stopping => self.now.since(peer.word_since) < self.settings.heartbeat_interval,
+            PeerState::Unheard
+            | PeerState::Offline
+            | PeerState::Unclean
+            | PeerState::Unconfirmed
+            | PeerState::Dead
+            | PeerState::Left(_)
+            | PeerState::Kept => false,
+        };
+        let began = self.conflict_since.is_some() || (view.is_online() && self.outside.peers.iter().any(second));
         let conflict = peer_may_hold && !view.clean && began;
         match (conflict, self.conflict_since) {
             (true, None) => self.conflict_since = Some(self.now),
