@@ -60,6 +60,8 @@ pub struct Supervise {
     pub(crate) next_look: BootTime,
     pub(crate) waiting: Vec<Event>,
     pub(crate) could_publish: bool,
+    /// Events being fed within each other.
+    pub(crate) feeds: u32,
 }
 
 /// One peer as pha-receiver keeps it.

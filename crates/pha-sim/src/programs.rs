@@ -23,6 +23,8 @@ const RECEIVER_STALE: Duration = Duration::from_millis(2500);
 const FAREWELLS: u32 = 3;
 /// Any process id: what counts is that it is not 0.
 const PID: u32 = 1;
+/// What comes of one event at once ends after so many further events: a core that needs more goes in circles.
+const MOST_FEEDS: u32 = 50;
 /// An echo's way to the gateway and back.
 const ECHO: Micros = 800;
 
@@ -84,6 +86,7 @@ impl Cluster {
             next_look: now,
             waiting: Vec::new(),
             could_publish: true,
+            feeds: 0,
         });
         node.record.supervise = section;
         node.supervise.notified = true;
@@ -233,6 +236,7 @@ impl Cluster {
             ended |= self.feed(n, &mut supervise, event);
         }
         let due = supervise.core.next_deadline().min(supervise.next_look);
+        assert!(due > now, "{} wakes for what has passed", crate::fault::name(n));
         let wakes = self.when(n, due);
         let node = &mut self.nodes[n];
         node.supervise.wakes = wakes;
@@ -269,6 +273,8 @@ impl Cluster {
     fn feed(&mut self, n: usize, supervise: &mut Supervise, event: Event) -> bool {
         let now = self.local(n);
         let mut ended = false;
+        supervise.feeds += 1;
+        assert!(supervise.feeds <= MOST_FEEDS, "{} goes in circles", crate::fault::name(n));
         for command in supervise.core.handle(event, now) {
             match command {
                 Command::Publish => {
@@ -299,6 +305,7 @@ impl Cluster {
                 Command::Exit => ended = true,
             }
         }
+        supervise.feeds -= 1;
         ended
     }
 
