@@ -206,6 +206,7 @@ impl Beat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detector::{DetectorSettings, PeerDetector};
     use crate::node::Term;
     use crate::word::{Direction, Gateway};
 
@@ -308,5 +309,55 @@ mod tests {
             round.saying.word,
             Word::Progress { direction: Direction::Starting, remaining: Duration::from_millis(4000) }
         );
+    }
+
+    /// lb2, suspect or not, which last wanted an answer to heartbeat `wanted`.
+    fn peer(liveness: Liveness, wanted: u64) -> PeerReport {
+        let settings = DetectorSettings {
+            interval: Duration::from_millis(200),
+            dead_time: Duration::from_millis(600),
+            init_dead: Duration::from_millis(1200),
+        };
+        let node = NodeId::new(2).expect("2 is a node id");
+        let detector = PeerDetector::new(node, Vec::new(), 0, settings, at(0));
+        let reply_wanted = Serial { incarnation: 1, sequence: wanted };
+        PeerReport { liveness, reply_wanted, ..detector.report().clone() }
+    }
+
+    #[test]
+    fn a_suspect_peer_is_asked_at_once_and_ten_times_an_interval_until_it_is_not_suspect_any_more() {
+        let mut b = beat();
+        b.record_changed(Some(said(Word::Online, 0)), &[], at(0));
+        run(&mut b, Word::Online, 0, 450, false);
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Suspect, 0)], at(450));
+        let round = b.deadline_passed(at(450)).expect("a round is due");
+        assert!(round.reply_wanted);
+        assert_eq!(run(&mut b, Word::Online, 451, 500, false), vec![470, 490]);
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Alive, 0)], at(500));
+        assert!(!b.deadline_passed(at(510)).expect("a round is due").reply_wanted);
+        assert_eq!(run(&mut b, Word::Online, 511, 800, false), vec![710]);
+    }
+
+    #[test]
+    fn an_answer_goes_out_at_once_and_only_once_and_wants_none_itself() {
+        let mut b = beat();
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Alive, 0)], at(0));
+        assert_eq!(run(&mut b, Word::Online, 0, 300, false), vec![0, 20, 40, 240]);
+        let asks = [peer(Liveness::Suspect, 7)];
+        b.record_changed(Some(said(Word::Online, 0)), &asks, at(300));
+        assert!(b.deadline_passed(at(300)).expect("the first quick beat is due").reply_wanted);
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Suspect, 8)], at(305));
+        assert!(!b.deadline_passed(at(305)).expect("an answer is due").reply_wanted);
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Suspect, 8)], at(306));
+        assert_eq!(run(&mut b, Word::Online, 306, 330, false), vec![320]);
+    }
+
+    #[test]
+    fn an_answer_that_is_due_with_a_beat_goes_out_with_it() {
+        let mut b = beat();
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Alive, 0)], at(0));
+        run(&mut b, Word::Online, 0, 100, false);
+        b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Alive, 1)], at(240));
+        assert_eq!(run(&mut b, Word::Online, 240, 500, false), vec![240, 440]);
     }
 }

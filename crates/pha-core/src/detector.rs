@@ -311,6 +311,15 @@ mod tests {
     }
 
     #[test]
+    fn the_time_that_was_overslept_is_not_counted_as_silence() {
+        let mut d = detector();
+        assert_eq!(d.settings.tolerated_lateness(), Duration::from_millis(150));
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(400));
+        d.was_late(Duration::from_millis(250), at(500));
+        assert_eq!(d.next_deadline(), Some(at(800)));
+    }
+
+    #[test]
     fn any_link_keeps_the_peer_alive_and_each_link_counts_its_own_losses() {
         let mut d = detector();
         d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
@@ -350,6 +359,48 @@ mod tests {
         }
         d.heartbeat_received(&heartbeat(5, Word::Offline { clean: true }), 0, Arrival::Newest, at(9000));
         assert_eq!(d.report().word_since, at(9000));
+    }
+
+    #[test]
+    fn what_is_stored_of_a_countdown_does_not_count() {
+        // P12
+        let mut d = detector();
+        let stored = Word::Progress { direction: Direction::Stopping, remaining: Duration::ZERO };
+        let said = Word::Progress { direction: Direction::Stopping, remaining: Duration::from_secs(3) };
+        d.heartbeat_received(&heartbeat(1, said), 0, Arrival::Newest, at(0));
+        assert_eq!(d.report().saying.map(|saying| saying.word), Some(stored));
+    }
+
+    #[test]
+    fn a_peer_hears_us_since_it_heard_something_new_or_was_heard_again_itself() {
+        let mut d = detector();
+        let hears = |sequence, heard| Heartbeat {
+            heard: Serial { incarnation: 1, sequence: heard },
+            ..heartbeat(sequence, Word::Online)
+        };
+        for (sequence, heard, now, since) in [(1, 5, 100, 100), (2, 5, 300, 100), (3, 6, 500, 500), (4, 6, 700, 500)] {
+            d.heartbeat_received(&hears(sequence, heard), 0, Arrival::Newest, at(now));
+            assert_eq!(d.report().hears_us_at, at(since));
+        }
+        d.deadline_passed(at(1300));
+        d.heartbeat_received(&hears(5, 6), 0, Arrival::Newest, at(2000));
+        assert_eq!(d.report().hears_us_at, at(2000));
+    }
+
+    #[test]
+    fn whatever_others_act_on_is_news_and_figures_are_not() {
+        let mut d = detector();
+        d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
+        let old = d.report().clone();
+        let news = |new: PeerReport| brings_news(std::slice::from_ref(&old), &[new]);
+        assert!(!news(old.clone()));
+        assert!(!news(PeerReport { supervise_age: Duration::from_secs(1), heard_at: Some(at(9)), ..old.clone() }));
+        assert!(news(PeerReport { liveness: Liveness::Suspect, ..old.clone() }));
+        assert!(news(PeerReport { saying: None, ..old.clone() }));
+        assert!(news(PeerReport { progress_until: Some(at(9)), ..old.clone() }));
+        assert!(news(PeerReport { reply_wanted: Serial { incarnation: 1, sequence: 1 }, ..old.clone() }));
+        assert!(news(PeerReport { config_differs: true, ..old.clone() }));
+        assert!(brings_news(&[], std::slice::from_ref(&old)));
     }
 
     #[test]

@@ -162,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn a_round_wakes_for_each_echo_and_once_more_for_its_end() {
+        // Not a multiple of the spacing.
+        let timeout = Duration::from_millis(2000);
+        let mut m = GatewayMonitor::new(true, Duration::from_secs(5), timeout, at(100));
+        let mut wakes = Vec::new();
+        while m.state() != Gateway::Lost {
+            let due = m.next_deadline().expect("a configured gateway always has a deadline");
+            assert!(!m.deadline_passed(due - Duration::from_nanos(1)), "too early");
+            wakes.push((due, m.deadline_passed(due)));
+        }
+        let mut expected: Vec<_> = (0..ECHOES).map(|n| (at(100) + timeout / ECHOES * n, true)).collect();
+        expected.push((at(100) + timeout, false));
+        assert_eq!(wakes, expected);
+    }
+
+    #[test]
     fn a_retest_begins_at_once() {
         let mut m = monitor();
         m.answered(at(0));

@@ -24,6 +24,8 @@ const RECEIVER_STALE: Duration = Duration::from_millis(2500);
 const FAREWELLS: u32 = 3;
 /// Any process id: what counts is that it is not 0.
 const PID: u32 = 1;
+/// What comes of one event at once ends after so many further events: a core that needs more goes in circles.
+const MOST_FEEDS: u32 = 50;
 /// An echo's way to the gateway and back.
 const ECHO: Micros = 800;
 
@@ -234,6 +236,7 @@ impl Cluster {
             ended |= self.feed(n, &mut supervise, event);
         }
         let due = supervise.core.next_deadline().min(supervise.next_look);
+        assert!(due > now, "{} wakes for what has passed", crate::fault::name(n));
         let wakes = self.when(n, due);
         let node = &mut self.nodes[n];
         node.supervise.wakes = wakes;
@@ -271,7 +274,10 @@ impl Cluster {
         let now = self.local(n);
         let mut ended = false;
         let mut events = VecDeque::from([event]);
+        let mut fed = 0;
         while let Some(event) = events.pop_front() {
+            fed += 1;
+            assert!(fed <= MOST_FEEDS, "{} goes in circles", crate::fault::name(n));
             for command in supervise.core.handle(event, now) {
                 ended |= command == Command::Exit;
                 events.extend(self.carry_out(n, supervise, command));

@@ -392,6 +392,29 @@ fn a_held_resource_does_not_move() {
 }
 
 #[test]
+fn what_a_mute_node_could_not_stop_is_tried_again_although_it_would_rather_claim() {
+    let mut c = Cluster::running();
+    c.apply(&Fault::Writable { node: 0, writable: false });
+    c.apply(&Fault::Agent { node: 0, resource: 1, call: Call::Check, behaviour: Behaviour::Hangs });
+    c.pass(20_000);
+    let stops = c.calls(0).filter(|(_, resource, call)| (*resource, *call) == (1, Call::Stop)).count();
+    assert!(stops > 2, "{stops} stops\n{}", c.story());
+}
+
+#[test]
+fn what_is_held_while_others_start_is_not_started() {
+    let mut c = Cluster::running();
+    c.apply(&Fault::SlowAgents { node: 1, ms: 1000 });
+    c.apply(&Fault::Crash { node: 0 });
+    c.until(5000, "lb2 starts the service", |c| {
+        c.calls(1).any(|(_, resource, call)| (resource, call) == (0, Call::Start))
+    });
+    c.apply(&Fault::Hold { node: 1, resource: 1, on: true });
+    c.pass(20_000);
+    assert!(!c.calls(1).any(|(_, resource, call)| (resource, call) == (1, Call::Start)), "{}", c.story());
+}
+
+#[test]
 fn nothing_starts_under_a_term_that_is_not_on_disk() {
     let mut c = Cluster::running();
     c.apply(&Fault::Writable { node: 1, writable: false });

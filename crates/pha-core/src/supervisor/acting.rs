@@ -49,7 +49,6 @@ impl Supervisor {
     }
 
     fn be_active(&mut self, reason: Reason) {
-        self.owes_release = false;
         if self.plan.is_some() || self.claiming {
             return;
         }
@@ -84,7 +83,12 @@ impl Supervisor {
     }
 
     pub(super) fn term_stored(&mut self, stored: bool) {
-        if !std::mem::take(&mut self.claiming) || stored {
+        if !std::mem::take(&mut self.claiming) {
+            return;
+        }
+        if stored {
+            // Only now: before, a claim may come to nothing, and what a release left up would be forgotten.
+            self.owes_release = false;
             return;
         }
         self.commands.push(Command::Note(Note::TermNotStored));

@@ -316,6 +316,8 @@ impl Supervisor {
             && now.since(due) > self.settings.dead_time
         {
             self.away_since = Some(now);
+            // Nor could it hear the gateway: a round that it slept through says nothing.
+            self.gateway.retest(now);
             self.commands.push(Command::Note(Note::WasAway(now.since(due))));
         }
     }

@@ -2,15 +2,25 @@
 
 mod bounded_bounce;
 mod bounded_progress;
+mod calm_senders;
 mod growing_terms;
+mod heeded_witness;
 mod heir_takes_over;
 mod held_stays;
+mod later_decision_stays;
+mod looks_before_renewing;
+mod maintenance_moves_nothing;
+mod mute_gives_way;
 mod no_false_accusation;
 mod no_gap;
 mod no_move_without_cause;
+mod no_stale_word;
 mod one_active;
 mod one_call;
 mod one_holder;
+mod releases_go_on;
+mod standby_renews_nothing;
+mod stored_terms;
 mod supported_reasons;
 
 use std::collections::BTreeMap;
@@ -65,6 +75,16 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(no_false_accusation::NoFalseAccusation),
         Box::new(bounded_bounce::BoundedBounce::default()),
         Box::new(supported_reasons::SupportedReasons),
+        Box::new(later_decision_stays::LaterDecisionStays),
+        Box::new(stored_terms::StoredTerms::default()),
+        Box::new(heeded_witness::HeededWitness::default()),
+        Box::new(no_stale_word::NoStaleWord::default()),
+        Box::new(calm_senders::CalmSenders::default()),
+        Box::new(mute_gives_way::MuteGivesWay::default()),
+        Box::new(looks_before_renewing::LooksBeforeRenewing::default()),
+        Box::new(standby_renews_nothing::StandbyRenewsNothing::default()),
+        Box::new(releases_go_on::ReleasesGoOn::default()),
+        Box::new(maintenance_moves_nothing::MaintenanceMovesNothing),
     ]
 }
 

@@ -1,0 +1,135 @@
+//! The supervisor's life from the first check to the last word, event by event.
+
+use std::time::Duration;
+
+use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
+use pha_core::resource::{Call, Outcome, ResourceSettings};
+use pha_core::supervisor::{Command, Event, Note, Outside, Restored, Settings, Supervisor};
+use pha_core::{BootTime, Direction, Gateway, Heartbeat, LeaveCause, NodeId, Reason, Saying, Serial, Term, Word};
+
+fn at(ms: u64) -> BootTime {
+    BootTime::ZERO + Duration::from_millis(ms)
+}
+
+/// lb2, which does not hold anything.
+fn settled(settings: Settings) -> Supervisor {
+    let mut s = Supervisor::new(
+        Settings { me: NodeId::new(2).expect("2 is a node id"), ..settings },
+        Restored::default(),
+        at(0),
+    );
+    s.handle(Event::DeadlinePassed, at(0));
+    s.handle(checked(Outcome::Failed), at(3));
+    s
+}
+
+/// lb1 has just said this.
+fn hears(word: Word, now: u64) -> Event {
+    let (interval, dead_time) = (Duration::from_millis(200), Duration::from_millis(600));
+    let times = DetectorSettings { interval, dead_time, init_dead: dead_time };
+    let node = NodeId::new(1).expect("1 is a node id");
+    let heartbeat = Heartbeat {
+        node,
+        serial: Serial { incarnation: 1, sequence: now },
+        saying: Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 1 },
+        reply_wanted: false,
+        heard: Serial::default(),
+        supervise_age: Duration::ZERO,
+    };
+    let mut detector = PeerDetector::new(node, vec!["10.0.0.1".into()], 1, times, at(now));
+    detector.heartbeat_received(&heartbeat, 0, Arrival::Newest, at(now));
+    Event::OutsideChanged(Box::new(Outside { peers: vec![detector.report().clone()], ..Outside::default() }))
+}
+
+fn settings() -> Settings {
+    let service = ResourceSettings {
+        name: "service".into(),
+        start_timeout: Duration::from_secs(5),
+        stop_timeout: Duration::from_secs(5),
+        check_timeout: Duration::from_secs(2),
+        leased: false,
+        probes: false,
+        announces: false,
+    };
+    Settings {
+        me: NodeId::new(1).expect("1 is a node id"),
+        heartbeat_interval: Duration::from_millis(200),
+        dead_time: Duration::from_millis(600),
+        supervise_interval: Duration::from_secs(2),
+        ping_timeout: Duration::from_millis(2100),
+        gateway: false,
+        lease: Duration::from_secs(3),
+        restarts: 1,
+        restart_window: Duration::from_secs(60),
+        unfit_time: Duration::from_secs(60),
+        failback: None,
+        witness: false,
+        config_hash: 1,
+        resources: vec![service],
+    }
+}
+
+fn checked(outcome: Outcome) -> Event {
+    let duration = Duration::from_millis(3);
+    Event::CallFinished { resource: 0, call: Call::Check, outcome, message: String::new(), duration }
+}
+
+#[test]
+fn it_is_settled_when_the_first_checks_have_ended_and_has_ended_when_its_last_word_is_said() {
+    let mut s = Supervisor::new(settings(), Restored::default(), at(1000));
+    s.handle(Event::DeadlinePassed, at(1000));
+    assert!(!s.is_settled() && !s.has_ended());
+    s.handle(checked(Outcome::Failed), at(1003));
+    assert!(s.is_settled() && !s.has_ended());
+    let commands = s.handle(Event::StopRequested, at(1100));
+    assert!(s.has_ended() && commands.contains(&Command::Exit), "{commands:?}");
+    assert_eq!(s.report().saying.word, Word::Left { cause: LeaveCause::Stopped });
+}
+
+#[test]
+fn it_wants_to_be_woken_after_now_and_within_a_tick() {
+    let mut s = Supervisor::new(settings(), Restored::default(), at(1000));
+    let mut now = at(1000);
+    for _ in 0..100 {
+        s.handle(Event::DeadlinePassed, now);
+        assert!(s.next_deadline() > now && s.next_deadline() <= now + Duration::from_secs(1));
+        now = s.next_deadline();
+    }
+}
+
+#[test]
+fn a_second_stop_does_not_interrupt_what_the_first_one_began() {
+    let mut leased = settings();
+    leased.resources[0].leased = true;
+    let mut s = Supervisor::new(leased, Restored::default(), at(1000));
+    s.handle(Event::DeadlinePassed, at(1000));
+    s.handle(checked(Outcome::Succeeded), at(1003));
+    let is_keep = |command: &Command| matches!(command, Command::Run { call: Call::Keep, .. });
+    assert!(s.handle(Event::StopRequested, at(1100)).iter().any(is_keep));
+    let commands = s.handle(Event::StopRequested, at(1101));
+    assert!(!commands.iter().any(|command| matches!(command, Command::Cancel { .. })), "{commands:?}");
+}
+
+#[test]
+fn a_node_that_slept_through_a_round_of_echoes_does_not_call_its_gateway_lost() {
+    let mut s = settled(Settings { gateway: true, ..settings() });
+    let commands = s.handle(Event::DeadlinePassed, at(5000));
+    assert!(commands.iter().any(|command| matches!(command, Command::Note(Note::WasAway(_)))), "{commands:?}");
+    assert!(!commands.contains(&Command::Note(Note::Gateway(Gateway::Lost))), "{commands:?}");
+}
+
+#[test]
+fn a_turn_that_was_interrupted_is_waited_for_anew() {
+    let mut s = settled(settings());
+    let offline = Word::Offline { clean: true };
+    let starting = Word::Progress { direction: Direction::Starting, remaining: Duration::from_secs(9) };
+    for (word, now, reason) in [
+        (offline, 100, Reason::ClaimTurn),
+        (offline, 500, Reason::ClaimTurn),
+        (starting, 900, Reason::PeerBusy),
+        (offline, 1400, Reason::ClaimTurn),
+    ] {
+        s.handle(hears(word, now), at(now));
+        assert_eq!(s.report().reason, reason, "{now} ms");
+    }
+}

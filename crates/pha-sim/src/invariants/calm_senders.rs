@@ -1,0 +1,49 @@
+//! Senders are calm.
+
+use std::collections::BTreeMap;
+
+use pha_core::Serial;
+
+use super::Invariant;
+use crate::clock::{Micros, micros};
+use crate::cluster::Cluster;
+use crate::fault::name;
+
+/// A sender is watched over so long, in microseconds.
+const WINDOW: Micros = 1_000_000;
+/// A beat of a sender that suspects somebody comes after this fraction of the interval.
+const QUICK: u64 = 10;
+
+/// Watches how often each sender speaks.
+#[derive(Debug, Default)]
+pub struct CalmSenders {
+    began: BTreeMap<usize, (Micros, Serial)>,
+}
+
+impl Invariant for CalmSenders {
+    fn name(&self) -> &'static str {
+        "calm_senders"
+    }
+
+    fn promise(&self) -> &'static str {
+        "No sender speaks more often than twice what its own quick beats and those of all its peers ask for."
+    }
+
+    fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
+        for (n, node) in cluster.nodes.iter().enumerate() {
+            let Some(sender) = &node.sender.core else { continue };
+            let (began, first) = *self.began.entry(n).or_insert((cluster.now, sender.serial));
+            let another = first.incarnation != sender.serial.incarnation;
+            if another || cluster.now - began > WINDOW {
+                self.began.insert(n, (cluster.now, sender.serial));
+                continue;
+            }
+            let said = sender.serial.sequence - first.sequence;
+            let each = WINDOW * QUICK / micros(node.settings.heartbeat_interval);
+            if said > 2 * each * cluster.nodes.len() as u64 {
+                return Err(format!("{} has spoken {said} times within a second", name(n)));
+            }
+        }
+        Ok(())
+    }
+}
