@@ -125,7 +125,7 @@ fn announces(word: &str) -> bool {
     let label = word.ends_with(':') && !bare.contains('/');
     let bare = bare.to_ascii_lowercase();
     let named = |known: &&str| bare.strip_suffix(known).is_some_and(|prefix| !prefix.ends_with(char::is_alphanumeric));
-    unquoted == "-p" || ((option || label) && is_secret(&bare)) || ANNOUNCING.iter().any(|known| named(&known))
+    unquoted == "-p" || ((option || label) && is_secret(&bare)) || ANNOUNCING.iter().any(|known| named(known))
 }
 
 /// What of `text` is shown if a secret begins at `at`, in a word that ends at `end`, and how much of it that stands for: to
