@@ -1,4 +1,4 @@
-//! `report`: everything a bug report needs, in one archive that holds no secret.
+//! `report`: everything a bug report needs, in one archive without the secrets that can be found.
 //!
 //! Each part stands for itself: what cannot be read or told is named in the archive and on the screen, and the rest is
 //! packed all the same. So this works with daemons that are down, a broken configuration and a damaged database, which is
@@ -28,7 +28,10 @@ const MODE: u32 = 0o600;
 /// Characters from which on a piece of the key file is looked for.
 const SHORTEST: usize = 8;
 
-const ADVICE: &str = "Look into it before you send it: what agents print may name things that are nobody's business.\n";
+const ADVICE: &str = "\
+Look into it before you send it: masking knows words, not programs, and what is marked NOT MASKED holds agents' last lines
+as they were printed.
+";
 
 /// Packs the archive into `file`, else into `pha-report-<node>-<time>.tar` here, and says what it holds.
 ///

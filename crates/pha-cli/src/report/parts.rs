@@ -23,6 +23,9 @@ const LARGEST: u64 = 80 << 20;
 /// Damaged databases that are packed, newest first.
 const DAMAGED: usize = 2;
 
+/// What is said of a part whose secrets are not removed.
+const UNMASKED: &str = "NOT MASKED: agents' last lines stand in it";
+
 /// What is asked about the machine, where these programs exist.
 const QUESTIONS: [&[&str]; 5] =
     [&["uname", "-a"], &["uptime"], &["ip", "-brief", "address"], &["ip", "route"], &["ip", "-6", "route"]];
@@ -41,14 +44,14 @@ impl Part {
         Self { name: name.to_owned(), remark: remark.to_owned(), content: Ok(text.into_bytes()) }
     }
 
-    /// A file, whole.
+    /// A file, whole: a binary one, in which nothing can be masked.
     fn file(name: String, path: &Path) -> Self {
         let read = File::open(path).and_then(|file| {
             let mut bytes = Vec::new();
             file.take(LARGEST).read_to_end(&mut bytes).map(|_| bytes)
         });
         let content = read.map_err(|error| unreadable(path, &error));
-        Self { name, remark: path.display().to_string(), content }
+        Self { name, remark: format!("{}, {UNMASKED}", path.display()), content }
     }
 
     /// The newest part of a text file, without its secrets.

@@ -189,7 +189,7 @@ fn a_report_of_a_running_node_is_whole_and_has_no_secret() {
     let config = pair.home("lb1").join("etc/config");
     fs::write(&config, fs::read_to_string(&config).unwrap() + "RES_db=mysql --password hunter2 token=hunter2\n")
         .unwrap();
-    let agent = "#!/bin/sh\ncase $1 in check) exit 1 ;; esac\necho password=hunter2\nexit 1\n";
+    let agent = "#!/bin/sh\ncase $1 in check) exit 1 ;; esac\necho password=hunter2, password = hunter2\nexit 1\n";
     fs::write(pair.home("lb1").join("res/db"), agent).unwrap();
     fs::set_permissions(pair.home("lb1").join("res/db"), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(pair.cli("lb1", "keygen", "").status.success());
@@ -220,7 +220,12 @@ fn a_report_of_a_running_node_is_whole_and_has_no_secret() {
         // What an agent printed is masked in text; a trace and the database have it as it was.
         let as_it_was = name.ends_with(".trace") || name == "status.dat";
         assert!(as_it_was || !text(content).contains("hunter2"), "{name}");
+        let mut listed = told.lines().filter(|line| line.starts_with(&format!("{name} ")));
+        assert!(!as_it_was || listed.all(|line| line.contains("NOT MASKED")), "{name} in {told}");
     }
+    let contents = |name: &str| text(&members.iter().find(|(member, _)| member == name).unwrap().1);
+    assert!(contents("contents.txt").contains("NOT MASKED"), "{}", contents("contents.txt"));
+    assert!(serde_json::from_str::<Value>(&contents("status.json")).is_ok(), "{}", contents("status.json"));
     let lines = replayed(archive.parent().unwrap(), &["r.tar".to_owned()]);
     assert!(!of_kind(&lines, "supervise", "transition").is_empty());
 }
