@@ -1,7 +1,7 @@
 //! From files to what can be played: traces, or an archive of `report` with traces in it.
 
 use std::fs::File;
-use std::io::{Cursor, Read as _};
+use std::io::{self, Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use pha_core::beat::Beat;
@@ -14,6 +14,9 @@ use crate::failure::Failure;
 
 /// More is no file of ours.
 const LIMIT: u64 = 1 << 30;
+
+/// Within these many bytes a file says what it is.
+const BEGINNING: u64 = 512;
 
 /// Where a tar archive says that it is one.
 const TAR_MAGIC: (usize, &[u8]) = (257, b"ustar");
@@ -66,14 +69,20 @@ fn add<M: Teller + 'static>(timelines: &mut Vec<Box<dyn Timeline>>, contents: &[
     Ok(())
 }
 
-/// The traces that `path` is or holds.
+/// The traces that `path` is or holds. Its beginning tells whether the rest is worth reading.
 fn traces(path: &Path) -> Result<Vec<Content>, Failure> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
-    read.map_err(|error| Failure::from_io("read", path, &error))?;
+    let unreadable = |error: io::Error| Failure::from_io("read", path, &error);
     let name = path.display().to_string();
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(BEGINNING).read_to_end(&mut bytes).map_err(unreadable)?;
     let (at, magic) = TAR_MAGIC;
-    if bytes.get(at..at + magic.len()) != Some(magic) {
+    let is_archive = bytes.get(at..at + magic.len()) == Some(magic);
+    if !is_archive {
+        program(&bytes).map_err(|error| unplayable(&name, error))?;
+    }
+    file.take(LIMIT).read_to_end(&mut bytes).map_err(unreadable)?;
+    if !is_archive {
         return Ok(vec![Content { name, bytes }]);
     }
     let found = packed(&name, &bytes)
@@ -84,7 +93,7 @@ fn traces(path: &Path) -> Result<Vec<Content>, Failure> {
     Ok(found)
 }
 
-fn packed(archive: &str, bytes: &[u8]) -> std::io::Result<Vec<Content>> {
+fn packed(archive: &str, bytes: &[u8]) -> io::Result<Vec<Content>> {
     let mut found = Vec::new();
     for member in tar::Archive::new(Cursor::new(bytes)).entries()? {
         let mut member = member?;
@@ -107,4 +116,17 @@ fn unplayable(name: &str, error: TraceError) -> Failure {
         TraceError::Version { .. } => "",
     };
     Failure::new(exit::IO_ERR, format!("{name}: {error}{remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn what_does_not_begin_as_a_trace_is_refused_without_reading_it_all() {
+        // Has no end.
+        let refusal = traces(Path::new("/dev/zero")).err().unwrap().to_string();
+        assert!(refusal.contains("name a .trace or .trace.1 file"), "{refusal}");
+    }
 }
