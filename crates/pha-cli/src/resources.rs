@@ -132,17 +132,29 @@ fn limit(config: &Config, names: &[String], timeout: impl Fn(&pha_config::Resour
 }
 
 fn await_state(session: &Session, names: &[String], wanted: ResourceState, limit: Duration) -> Result<(), Failure> {
-    let reached = wait::until(session, limit, |view| {
+    let answer = wait::until(session, limit, |view| {
         let resources = &view.report()?.resources;
         let reached =
             |name: &String| resources.iter().any(|resource| resource.name == *name && resource.state == wanted);
-        names.iter().all(reached).then_some(())
+        if names.iter().all(reached) {
+            return Some(Ok(()));
+        }
+        view.record.operator.wishes.maintenance.then(|| Err(in_maintenance(session, wanted)))
     })?;
-    reached.ok_or_else(|| {
+    answer.unwrap_or_else(|| {
         let now = View::take(session).map(|view| not_down(&view, names)).unwrap_or_default();
         let now = if now.is_empty() { "still DOWN".to_owned() } else { now };
-        Failure::new(exit::TEMP_FAIL, format!("not {} in time: {now}; 'explain' says why", state_word(wanted)))
+        Err(Failure::new(exit::TEMP_FAIL, format!("not {} in time: {now}; 'explain' says why", state_word(wanted))))
     })
+}
+
+/// The wish is written down and will not be followed for as long as the operator wants nothing to be moved.
+fn in_maintenance(session: &Session, wanted: ResourceState) -> Failure {
+    let (written, moved) =
+        if wanted == ResourceState::Up { ("no longer held", "started") } else { ("to be held down", "stopped") };
+    let text =
+        format!("{written}, but maintenance is on: nothing is {moved} on {} until 'maintenance off'", session.node);
+    Failure::new(UNAVAILABLE, text)
 }
 
 /// `res start` with the daemons stopped.
