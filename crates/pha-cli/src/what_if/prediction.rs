@@ -314,20 +314,25 @@ impl<'a> Watch<'a> {
     }
 
     fn end_of_two(&self, owners: &[usize]) -> String {
+        let those = |are: &dyn Fn(&usize) -> bool| {
+            let names: Vec<_> = owners.iter().filter(|n| are(n)).map(|n| self.live.name(*n)).collect();
+            Some(listed(&names)).filter(|names| !names.is_empty())
+        };
+        // Maintenance stops nothing, whoever is heard.
+        let kept = those(&|n| self.cluster.nodes[*n].record.operator.wishes.maintenance);
         if !meet(&self.cluster, owners) {
             let stays = owners.iter().copied().max_by_key(|n| self.cluster.nodes[*n].term()).map(|n| self.live.name(n));
             let stays = stays.unwrap_or("the later decision");
-            return format!("they are cut off from each other; when they hear each other again, {stays} stays");
+            let first = kept.map(|names| format!(", once 'maintenance off' was typed on {names}")).unwrap_or_default();
+            return format!("they are cut off from each other; when they hear each other again, {stays} stays{first}");
         }
-        let unwatched: Vec<_> = owners
-            .iter()
-            .filter(|n| !self.cluster.nodes[**n].runs(Program::Supervise))
-            .map(|n| self.live.name(*n))
-            .collect();
-        if unwatched.is_empty() {
-            return "the one with the earlier decision stops when it hears the other".to_owned();
+        if let Some(names) = those(&|n| !self.cluster.nodes[*n].runs(Program::Supervise)) {
+            return format!("'start' on {names} ends it: what is left over there is then stopped");
         }
-        format!("'start' on {} ends it: what is left over there is then stopped", unwatched.join(" and "))
+        if let Some(names) = kept {
+            return format!("'maintenance off' on {names} ends it: until then nothing is stopped there");
+        }
+        "the one with the earlier decision stops when it hears the other".to_owned()
     }
 
     /// What a node waits for.
@@ -344,6 +349,15 @@ impl<'a> Watch<'a> {
         let rest = report.until.or(report.unfit_until).filter(|until| *until > now);
         let rest = rest.map(|until| format!(" (by itself in {})", period(until.since(now)))).unwrap_or_default();
         format!("{name}: {cause}; {remedy}{rest}")
+    }
+}
+
+/// Names as a sentence has them: `a, b and c`.
+pub(super) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 
@@ -420,6 +434,20 @@ mod tests {
         let healed = ask("network cut then network back");
         assert_eq!(healed.end.active, [1]);
         assert!(healed.two.iter().all(|two| two.together < Duration::from_secs(1)), "{:?}", healed.two);
+    }
+
+    #[test]
+    fn maintenance_is_what_keeps_a_second_owner() {
+        let run = ask("maintenance on lb1 then ipaddr fails on lb1");
+        assert!(run.end.owners.contains(&vec![0, 1]), "{:?}", run.end);
+        assert_eq!(run.remedies, ["'maintenance off' on lb1 ends it: until then nothing is stopped there"]);
+        assert!(ask("maintenance on lb1 then ipaddr fails on lb1 then maintenance off on lb1").remedies.is_empty());
+    }
+
+    #[test]
+    fn names_are_listed_as_in_a_sentence() {
+        assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
+        assert_eq!((listed(&["a", "b"]), listed(&["a"])), ("a and b".to_owned(), "a".to_owned()));
     }
 
     #[test]
