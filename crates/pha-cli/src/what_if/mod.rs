@@ -10,7 +10,7 @@ mod standing;
 mod state;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pha_sim::Fault;
 use serde_json::{Value, json};
@@ -21,13 +21,15 @@ use crate::screen::{print, print_json};
 use crate::session::Session;
 use crate::times::milliseconds;
 use crate::view::View;
-use prediction::{Action, End, Run, Two};
+use prediction::{Action, End, Run, Two, listed};
 pub(crate) use question::HELP;
 use question::Names;
 use state::Live;
 
-/// Runs of each question.
+/// Runs of each question, unless they take too long.
 const RUNS: u64 = 16;
+/// No further run is begun after this time: an operator waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Milliseconds from one run's fault to the next one's; a prime, so that no period hides behind it.
 const STRIDE: u64 = 1237;
 
@@ -59,12 +61,12 @@ impl<'a> Answer<'a> {
             live.assumed.push("etc/config names no GW, so losing it moves nothing".to_owned());
         }
         let settled = live.cluster(1);
-        let runs = (0..RUNS).map(|number| {
+        let runs = within(PATIENCE, |number| {
             let mut cluster = live.cluster(number + 1);
             cluster.pass(number * STRIDE % (2 * milliseconds(live.config().supervise_interval)).max(1));
             prediction::run(session, &live, cluster, &steps)
         });
-        let (runs, now, differences) = (runs.collect(), live.now(&settled), live.differences(&settled));
+        let (now, differences) = (live.now(&settled), live.differences(&settled));
         Ok(Self { question: question.to_owned(), now, differences, runs, live })
     }
 
@@ -122,7 +124,7 @@ impl<'a> Answer<'a> {
 
     fn outage(&self) -> String {
         let (least, most) = self.away();
-        let shown = format!("{RUNS} runs, each with the fault at another moment; shown: the worst");
+        let shown = format!("{}, each with the fault at another moment; shown: the worst", self.count());
         if self.ends().iter().all(|(run, _)| !run.end.served) {
             return format!("service is away and has not come back when this ends ({shown})");
         }
@@ -135,11 +137,22 @@ impl<'a> Answer<'a> {
         format!("service is away for {} to {} s ({shown})", seconds(least), seconds(most))
     }
 
+    /// How many runs there are.
+    fn count(&self) -> String {
+        let count = self.runs.len();
+        if count as u64 == RUNS {
+            format!("{RUNS} runs")
+        } else {
+            format!("only {count} of {RUNS} runs, as they take long")
+        }
+    }
+
     fn endings(&self) -> Vec<String> {
         let ends = self.ends();
         let mut lines = Vec::new();
         for (run, count) in &ends {
-            let often = if ends.len() == 1 { String::new() } else { format!(" in {count} of {RUNS} runs") };
+            let often =
+                if ends.len() == 1 { String::new() } else { format!(" in {count} of {} runs", self.runs.len()) };
             let active = self.names(&run.end.active);
             let is = if run.end.active.len() > 1 { "are" } else { "is" };
             let active = if active.is_empty() { "nobody".to_owned() } else { active };
@@ -175,7 +188,8 @@ impl<'a> Answer<'a> {
             let who = match owners.len() {
                 0 => "no owner".to_owned(),
                 1 => format!("one owner, {names}"),
-                _ => format!("two owners, {names}"),
+                2 => format!("two owners, {names}"),
+                count => format!("{count} owners, {names}"),
             };
             format!("  {}: {who}", resources.join(", "))
         };
@@ -183,7 +197,7 @@ impl<'a> Answer<'a> {
     }
 
     fn names(&self, nodes: &[usize]) -> String {
-        nodes.iter().map(|node| self.live.name(*node)).collect::<Vec<_>>().join(" and ")
+        listed(&nodes.iter().map(|node| self.live.name(*node)).collect::<Vec<_>>())
     }
 
     fn json(&self) -> Value {
@@ -226,13 +240,19 @@ impl<'a> Answer<'a> {
             "now": self.now,
             "differences": self.differences,
             "assumed": self.live.assumed,
-            "runs": RUNS,
+            "runs": self.runs.len(),
             "outage_ms": {"least": milliseconds(least), "most": milliseconds(most)},
             "two_owners_ms": two,
             "ends": self.ends().iter().map(ending).collect::<Vec<_>>(),
             "actions": self.worst().actions.iter().map(action).collect::<Vec<_>>(),
         })
     }
+}
+
+/// What `run` makes of the numbers up to [`RUNS`], as far as it comes in `time`; the first always.
+fn within<T>(time: Duration, run: impl Fn(u64) -> T) -> Vec<T> {
+    let begin = Instant::now();
+    (0..RUNS).take_while(|number| *number == 0 || begin.elapsed() < time).map(run).collect()
 }
 
 /// With two digits behind the point.
@@ -242,6 +262,22 @@ fn seconds(time: Duration) -> String {
 
 fn range(times: impl Iterator<Item = Duration> + Clone) -> (Duration, Duration) {
     (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_take_long_are_fewer() {
+        assert_eq!(within(Duration::ZERO, |number| number), [0]);
+        assert_eq!(within(Duration::MAX, |number| number).len() as u64, RUNS);
+        let slow = |number| {
+            std::thread::sleep(Duration::from_millis(20));
+            number
+        };
+        assert!((1..16).contains(&within(Duration::from_millis(50), slow).len()));
+    }
 }
 
 #[cfg(test)]
