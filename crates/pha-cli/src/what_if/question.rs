@@ -50,8 +50,11 @@ const SAME: [&[&str]; 14] = [
 /// How long a node stands still if nothing is said about it.
 const SUSPENDED: Duration = Duration::from_secs(5);
 
-/// The longest that a step may wait: the simulator lives through every heartbeat of it.
+/// The longest that all steps together may wait: the simulator lives through every heartbeat of it.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// More things than this are no question: everything may have to settle after each of them.
+const MOST: usize = 16;
 
 /// When a step comes after the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,24 +107,31 @@ impl Names {
     /// # Errors
     /// [`exit::USAGE`] with what can be asked, or with the names that there are.
     pub(super) fn parse(&self, question: &str) -> Result<Vec<Step>, Failure> {
-        let mut steps = Vec::new();
-        for (when, words) in clauses(&split(question)) {
-            if matches!(when, When::After(time) if time > LONGEST) {
-                return Err(Failure::new(
-                    exit::USAGE,
-                    "'after' waits at most 10 min; 'then' waits as long as it takes",
-                ));
-            }
-            steps.push(self.step(when, &words)?);
+        let clauses = clauses(&split(question))?;
+        if clauses.len() > MOST {
+            let text = format!("{} things at once are too many: at most {MOST} can be asked", clauses.len());
+            return Err(Failure::new(exit::USAGE, text));
         }
+        let waits = clauses.iter().map(|(when, _)| if let When::After(time) = when { *time } else { Duration::ZERO });
+        if waits.fold(Duration::ZERO, Duration::saturating_add) > LONGEST {
+            let text = "'after' waits at most 10 min altogether; 'then' waits as long as it takes";
+            return Err(Failure::new(exit::USAGE, text));
+        }
+        let steps: Vec<_> =
+            clauses.iter().map(|(when, words)| self.step(*when, words)).collect::<Result<_, Failure>>()?;
         if steps.is_empty() { Err(unknown(question)) } else { Ok(steps) }
     }
 
     fn step(&self, when: When, words: &[String]) -> Result<Step, Failure> {
         let text = words.join(" ");
         let plain: Vec<String> = words.iter().map(|word| self.plain(word)).collect();
-        let plain: Vec<&str> = plain.iter().map(String::as_str).filter(|word| !FILLERS.contains(word)).collect();
-        let faults = self.faults(&plain).unwrap_or_else(|| Err(self.not_understood(&text, &plain)))?;
+        let without_fillers = |keep: &dyn Fn(&str) -> bool| -> Vec<&str> {
+            plain.iter().map(String::as_str).filter(|word| keep(word) || !FILLERS.contains(word)).collect()
+        };
+        // A node may be called 'a'.
+        let (named, bare) = (without_fillers(&|word| self.is_name(word)), without_fillers(&|_| false));
+        let faults = self.faults(&named).or_else(|| self.faults(&bare));
+        let faults = faults.unwrap_or_else(|| Err(self.not_understood(&text, &bare)))?;
         Ok(Step { when, text, faults })
     }
 
@@ -197,6 +207,10 @@ impl Names {
             [link] => self.link_number(link).map(|link| self.pairs(Some(link), cut)),
             [from, to] => self.node(from).and_then(|from| {
                 let to = self.node(to)?;
+                if from == to {
+                    let text = format!("a link has two ends: there is none from {0} to {0}", self.nodes[from]);
+                    return Err(Failure::new(exit::USAGE, text));
+                }
                 Ok(vec![Fault::Cut { from, to, link: None, cut }])
             }),
             _ => return None,
@@ -323,7 +337,10 @@ fn split(question: &str) -> Vec<String> {
 }
 
 /// The parts between `and`, `then` and `after TIME`, and when each comes.
-fn clauses(words: &[String]) -> Vec<(When, Vec<String>)> {
+///
+/// # Errors
+/// [`exit::USAGE`] if nothing stands behind the last `then` or `after TIME`.
+fn clauses(words: &[String]) -> Result<Vec<(When, Vec<String>)>, Failure> {
     let mut clauses = Vec::new();
     let (mut when, mut clause) = (When::Together, Vec::new());
     let mut words = words.iter().peekable();
@@ -352,10 +369,15 @@ fn clauses(words: &[String]) -> Vec<(When, Vec<String>)> {
             clauses.push((std::mem::replace(&mut when, next), std::mem::take(&mut clause)));
         }
     }
-    if !clause.is_empty() {
-        clauses.push((when, clause));
+    match when {
+        _ if !clause.is_empty() => clauses.push((when, clause)),
+        When::Together => {}
+        // Alone it is no question at all, and answered as such.
+        When::After(_) | When::Settled if clauses.is_empty() => {}
+        When::After(_) => return Err(Failure::new(exit::USAGE, "what is to happen after that time? It ends there")),
+        When::Settled => return Err(Failure::new(exit::USAGE, "what is to happen then? It ends there")),
     }
-    clauses
+    Ok(clauses)
 }
 
 #[cfg(test)]
@@ -443,6 +465,35 @@ mod tests {
         }
         assert_eq!(when("lb1 dies and lb1 comes back after 5s"), [When::Together, later]);
         assert_eq!(when("lb1 dies and then lb1 comes back"), [When::Together, When::Settled]);
+    }
+
+    #[test]
+    fn a_node_may_be_called_like_a_small_word() {
+        let mut config = Session::sample_config();
+        config.nodes[0].name = "a".to_owned();
+        let names = Names::of(&config, 1);
+        let faults = |question: &str| names.parse(question).unwrap().remove(0).faults;
+        assert_eq!(faults("a dies"), [Fault::Crash { node: 0 }]);
+        assert_eq!(faults("the gateway is lost on a"), [Fault::Gateway { node: 0, answers: false }]);
+        assert_eq!(faults("a link is cut").len(), 2);
+    }
+
+    #[test]
+    fn too_much_at_once_is_refused() {
+        let many = |count: usize| vec!["link cut"; count].join(" then ");
+        assert_eq!(parse(&many(MOST)).unwrap().len(), MOST);
+        assert_eq!(refusal(&many(MOST + 1)), "17 things at once are too many: at most 16 can be asked");
+        let waits = refusal("link cut then after 6min link back then after 6min link cut");
+        assert!(waits.contains("at most 10 min altogether"), "{waits}");
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_refused() {
+        for question in ["lb1 dies then after 5s", "lb1 dies and lb2 dies then after 5s"] {
+            assert!(refusal(question).starts_with("what is to happen after that time?"), "{question}");
+        }
+        assert!(refusal("lb1 dies then").starts_with("what is to happen then?"));
+        assert_eq!(refusal("link from lb1 to lb1 cut"), "a link has two ends: there is none from lb1 to lb1");
     }
 
     #[test]
