@@ -66,7 +66,12 @@ enum Command {
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let bounds = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
-    bounds.ok_or_else(|| "FROM..TO, such as 0..20000".to_owned())
+    let bounds: Range<u64> = bounds.ok_or_else(|| "FROM..TO, such as 0..20000".to_owned())?;
+    if bounds.is_empty() {
+        Err("no seed lies between these: TO is the first that is not played".to_owned())
+    } else {
+        Ok(bounds)
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -134,7 +139,10 @@ fn story(what: &str, class: Option<Class>, whole: bool, save: Option<PathBuf>) -
         Ok(seed) => Schedule::drawn(seed, class),
         Err(_) => {
             let text = fs::read_to_string(what).with_context(|| format!("{what} is neither a seed nor a file"))?;
-            serde_json::from_str(&text).with_context(|| format!("{what} is not a schedule that --save wrote"))?
+            let schedule: Schedule =
+                serde_json::from_str(&text).with_context(|| format!("{what} is not a schedule that --save wrote"))?;
+            schedule.check().map_err(|why| anyhow::anyhow!("{what} cannot be played: {why}"))?;
+            schedule
         }
     };
     let (result, mut cluster) = play(&schedule);
@@ -176,5 +184,19 @@ fn conclude(broken: Option<&Broken>) -> ExitCode {
             println!("{:>10.4} {} broken: {}", broken.at as f64 / 1e6, broken.promise, broken.how);
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_without_seeds_is_refused() {
+        assert_eq!(seeds("5..9"), Ok(5..9));
+        for empty in ["9..5", "5..5"] {
+            assert!(seeds(empty).is_err_and(|why| why.starts_with("no seed lies between")), "{empty}");
+        }
+        assert!(seeds("5").is_err());
     }
 }
