@@ -124,7 +124,7 @@ fn announces(word: &str) -> bool {
     let option = unquoted.starts_with('-') || unquoted.ends_with('=') || word.ends_with('=');
     let label = word.ends_with(':') && !bare.contains('/');
     let bare = bare.to_ascii_lowercase();
-    let named = |known: &&str| bare.strip_suffix(known).is_some_and(|prefix| !prefix.ends_with(char::is_alphanumeric));
+    let named = |known: &str| bare.strip_suffix(known).is_some_and(|prefix| !prefix.ends_with(char::is_alphanumeric));
     unquoted == "-p" || ((option || label) && is_secret(&bare)) || ANNOUNCING.iter().any(|known| named(known))
 }
 

@@ -72,7 +72,8 @@ fn a_replay_decides_as_the_daemons_did_and_arrives_at_their_states() {
         pair.await_state(node, state);
     }
     await_that("lb1 hears lb2", || pair.hears_its_peer("lb1"));
-    assert!(pair.cli("lb1", "offline", "").status.success());
+    // Refused until lb2 has said that it is willing.
+    await_that("lb1 hands over", || pair.cli("lb1", "offline", "").status.success());
     pair.await_state("lb2", "Active");
     // The wish moves, and a configuration that was read again is an input too.
     assert!(pair.cli("lb1", "reload", "").status.success());
@@ -115,12 +116,16 @@ fn the_trace_of_a_killed_daemon_is_there_after_its_restart_and_a_torn_end_is_tol
     let pair = Pair::new();
     assert!(pair.cli("lb1", "start", "").status.success());
     pair.await_state("lb1", "Active");
+    let folder = tempfile::tempdir().unwrap();
+    let trace = pair.home("lb1").join("var/log/supervise.trace").display().to_string();
+    // The status database is written before the turn of the loop ends, the trace at its end.
+    let is_there = |lines: &[Value]| transitions(lines).pop().is_some_and(|last| last.2 == "ONLINE");
+    await_that("the trace has it", || is_there(&replayed(folder.path(), std::slice::from_ref(&trace))));
     let pid = pair.running("lb1")[2].to_string();
     assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     await_that("supervise is gone", || pair.running("lb1").len() == 2);
     assert!(pair.cli("lb1", "su_start", "").status.success());
     let crashed = pair.home("lb1").join("var/log/supervise.trace.1");
-    let folder = tempfile::tempdir().unwrap();
     let lines = replayed(folder.path(), &[crashed.display().to_string()]);
     let last = transitions(&lines).pop().unwrap();
     assert_eq!((last.2.as_str(), last.3.as_str()), ("ONLINE", "Active"));
