@@ -17,6 +17,7 @@ mod happening;
 pub mod invariants;
 mod network;
 mod node;
+mod playable;
 mod programs;
 mod schedule;
 pub mod search;
