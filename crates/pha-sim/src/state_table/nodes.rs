@@ -183,7 +183,7 @@ impl Observed {
         Some(words.join("; "))
     }
 
-    /// The same as a diagram: what [`SIMPLE`] events can bring, without the ends that can come at any time.
+    /// The same as a diagram: what simple events can bring, without the ends that can come at any time.
     #[must_use]
     pub fn diagram(&self) -> String {
         let lines = self.simple.iter().filter(|((_, to), _)| !matches!(to, NodeState::NotRunning | NodeState::Ending));
