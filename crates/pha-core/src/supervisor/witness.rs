@@ -59,3 +59,17 @@ pub fn combine(words: impl Iterator<Item = Witness>) -> Witness {
         (Witness::Off, Witness::Off) => Witness::Off,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_is_asked_at_once_and_then_once_an_interval() {
+        let at = |ms| BootTime::ZERO + Duration::from_millis(ms);
+        let mut probed = Probed::default();
+        assert_eq!(probed.next_probe(at(7)), at(7));
+        probed.began(at(7));
+        assert_eq!(probed.next_probe(at(9)), at(7) + PROBE_INTERVAL);
+    }
+}
