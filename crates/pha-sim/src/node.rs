@@ -267,6 +267,12 @@ impl Node {
         }
     }
 
+    /// It has said that it is fit.
+    #[must_use]
+    pub fn is_fit(&self) -> bool {
+        self.report().is_some_and(|report| report.saying.fit)
+    }
+
     /// Nothing is wrong with it that a fault did and has not undone, and the operator has asked for nothing.
     #[must_use]
     pub fn is_well(&self, now: Micros) -> bool {
@@ -292,12 +298,16 @@ impl Node {
         self.clock.shows(now)
     }
 
-    pub(crate) fn detector(&self, peer: NodeId, links: usize, now: BootTime) -> PeerDetector {
-        let settings = DetectorSettings {
+    pub(crate) const fn detector_settings(&self) -> DetectorSettings {
+        DetectorSettings {
             interval: self.settings.heartbeat_interval,
             dead_time: self.settings.dead_time,
             init_dead: self.init_dead,
-        };
+        }
+    }
+
+    pub(crate) fn detector(&self, peer: NodeId, links: usize, now: BootTime) -> PeerDetector {
+        let settings = self.detector_settings();
         let addresses = (1..=links).map(|link| format!("10.0.{link}.{peer}")).collect();
         PeerDetector::new(peer, addresses, self.settings.config_hash, settings, now)
     }

@@ -147,7 +147,7 @@ impl Cluster {
     fn excuse(&self, n: usize, receiver: &mut Receiver, now: BootTime) {
         let due = receiver.peers.iter().filter_map(|peer| peer.core.next_deadline()).min();
         let lateness = due.map_or(Duration::ZERO, |due| now.since(due));
-        if lateness > self.nodes[n].settings.dead_time / 4 {
+        if lateness > self.nodes[n].detector_settings().tolerated_lateness() {
             receiver.peers.iter_mut().for_each(|peer| peer.core.was_late(lateness, now));
         }
     }

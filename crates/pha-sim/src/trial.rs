@@ -72,12 +72,8 @@ impl Trial {
 
     fn look(&mut self) -> Result<(), Broken> {
         let cluster = &self.cluster;
-        let news = &cluster.happened[self.seen..];
-        for invariant in &mut self.invariants {
-            let seen = news.iter().try_for_each(|(_, happening)| invariant.happened(cluster, happening));
-            let promise = invariant.name();
-            seen.and_then(|()| invariant.look(cluster)).map_err(|how| Broken { promise, how, at: cluster.now })?;
-        }
+        invariants::judge(&mut self.invariants, cluster, &cluster.happened[self.seen..])
+            .map_err(|(promise, how)| Broken { promise, how, at: cluster.now })?;
         self.seen = self.cluster.happened.len();
         Ok(())
     }

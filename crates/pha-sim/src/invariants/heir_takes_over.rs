@@ -38,8 +38,7 @@ impl Invariant for HeirTakesOver {
         let ordered = cluster.nodes.iter().any(|node| is_ordered(node) || lies(node));
         let possible = !served && !ordered && cluster.network.is_whole();
         for (n, node) in cluster.nodes.iter().enumerate() {
-            let fit = node.report().is_some_and(|report| report.saying.fit);
-            let lasts = self.idle.note(n, possible && fit && node.is_well(cluster.now), cluster.now);
+            let lasts = self.idle.note(n, possible && node.is_fit() && node.is_well(cluster.now), cluster.now);
             if lasts > micros(recovery_bound(node)) {
                 return Err(format!("nobody has served for {lasts} us although {} could", crate::fault::name(n)));
             }

@@ -100,6 +100,19 @@ pub fn without_memory() -> Vec<Box<dyn Invariant>> {
     ]
 }
 
+/// Shows `news` to every one of `invariants`, then how things stand; the first that is broken: its name, and how.
+pub(crate) fn judge(
+    invariants: &mut [Box<dyn Invariant>],
+    cluster: &Cluster,
+    news: &[(Micros, Happening)],
+) -> Result<(), (&'static str, String)> {
+    invariants.iter_mut().try_for_each(|invariant| {
+        let seen = news.iter().try_for_each(|(_, happening)| invariant.happened(cluster, happening));
+        let promise = invariant.name();
+        seen.and_then(|()| invariant.look(cluster)).map_err(|how| (promise, how))
+    })
+}
+
 /// Since when something has been so.
 #[derive(Debug, Clone, Default)]
 struct Since<K: Ord>(BTreeMap<K, Micros>);

@@ -4,6 +4,7 @@ use super::{Invariant, Since};
 use crate::clock::micros;
 use crate::cluster::Cluster;
 use crate::happening::Happening;
+use crate::node::Node;
 use crate::trial::recovery_bound;
 
 /// Watches for how long nobody serves although everything is well.
@@ -29,8 +30,8 @@ impl Invariant for NoGap {
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
-        let fit = cluster.nodes.iter().all(|node| node.report().is_some_and(|report| report.saying.fit));
-        let served = cluster.nodes.iter().any(crate::node::Node::served);
+        let fit = cluster.nodes.iter().all(Node::is_fit);
+        let served = cluster.nodes.iter().any(Node::served);
         let lasts = self.gap.note((), fit && !served && cluster.is_well(), cluster.now);
         if lasts > micros(recovery_bound(&cluster.nodes[0])) {
             return Err(format!("nobody has served for {lasts} us although all is well"));

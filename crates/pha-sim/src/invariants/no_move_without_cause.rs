@@ -8,6 +8,7 @@ use crate::clock::{Micros, micros};
 use crate::cluster::Cluster;
 use crate::fault::name;
 use crate::happening::Happening;
+use crate::node::Node;
 use crate::trial::recovery_bound;
 
 /// Watches for changes of role or word long after everything has become well.
@@ -43,7 +44,7 @@ impl Invariant for NoMoveWithoutCause {
     }
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
-        let fit = cluster.nodes.iter().all(|node| node.report().is_some_and(|report| report.saying.fit));
+        let fit = cluster.nodes.iter().all(Node::is_fit);
         self.well_for = self.well.note((), fit && cluster.is_well(), cluster.now);
         Ok(())
     }

@@ -45,10 +45,8 @@ impl Watch {
     fn judge(&mut self, c: &Cluster) -> Result<(), String> {
         let news = &c.happened[self.seen..];
         self.seen = c.happened.len();
-        for invariant in &mut self.invariants {
-            let seen = news.iter().try_for_each(|(_, happening)| invariant.happened(c, happening));
-            seen.and_then(|()| invariant.look(c)).map_err(|how| format!("{} broken: {how}", invariant.name()))?;
-        }
+        invariants::judge(&mut self.invariants, c, news)
+            .map_err(|(promise, how)| format!("{promise} broken: {how}"))?;
         self.judge_holders(c)?;
         self.judge_terms(c)
     }
