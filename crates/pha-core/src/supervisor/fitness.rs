@@ -33,6 +33,11 @@ impl Fitness {
         Self { unfit_time, unfit: None, rounds: 0, tries: 0, retry_at: BootTime::ZERO }
     }
 
+    /// Another `UNFIT_TIME`, from the next time on.
+    pub const fn reconfigure(&mut self, unfit_time: Duration) {
+        self.unfit_time = unfit_time;
+    }
+
     /// May be active.
     #[must_use]
     pub const fn is_fit(&self) -> bool {

@@ -236,6 +236,7 @@ impl Supervisor {
         if (old.gateway, old.ping_timeout, old.supervise_interval) != (settings.gateway, timeout, interval) {
             self.gateway = GatewayMonitor::new(settings.gateway, interval, timeout, now);
         }
+        self.fitness.reconfigure(settings.unfit_time);
         for (resource, new) in self.resources.iter_mut().zip(&settings.resources) {
             debug_assert_eq!(resource.settings.name, new.name, "the same resources");
             resource.settings = new.clone();
@@ -338,6 +339,8 @@ impl Supervisor {
         // Scripts may take longer than the unfit time: it ends for a node that is done with them.
         if self.plan.is_none() && self.fitness.expire(now) {
             self.resources.iter_mut().for_each(|resource| resource.failures.clear());
+            // A node that nobody could relieve has been up all the time, and has yet to prove itself.
+            self.online_since = self.online_since.map(|_| now);
             self.commands.push(Command::Note(Note::Fitness { fit: true }));
         }
         let healthy = self.resources.iter().all(|resource| resource.failures.is_empty());
