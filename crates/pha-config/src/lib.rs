@@ -28,6 +28,8 @@ mod warnings;
 #[cfg(test)]
 mod parse_tests;
 #[cfg(test)]
+mod resources_tests;
+#[cfg(test)]
 mod times_tests;
 
 pub use agent::{AgentFeatures, agent_features};

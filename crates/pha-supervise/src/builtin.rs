@@ -69,12 +69,12 @@ impl BuiltIn {
         }
     }
 
-    /// Whether the process in sight has ended; told once, and it is out of sight then.
-    pub fn take_trip(&mut self) -> bool {
-        self.process.take_if(|process| !process.lives().unwrap_or(true)).is_some()
+    /// The process in sight has ended: what is known is not waited for again.
+    pub fn forget(&mut self) {
+        self.process = None;
     }
 
-    /// Readable when there is a trip to take.
+    /// Readable when the process in sight has ended.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.process.as_ref().map(ProcessHandle::as_fd)
     }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_process_trips_its_check_once_and_is_down_then() {
+    fn the_end_of_a_process_is_an_event_and_down() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -230,11 +230,11 @@ mod tests {
         assert_eq!(look(&mut built_in), Outcome::Failed, "no file");
         std::fs::write(&file, format!("{}\n", child.id())).unwrap();
         assert_eq!(look(&mut built_in), Outcome::Succeeded);
-        assert!(!built_in.take_trip());
+        assert_eq!(poll::wait(&[built_in.fd().unwrap()], Some(Duration::ZERO)).unwrap(), [false]);
         drop(child.stdin.take());
         assert_eq!(poll::wait(&[built_in.fd().unwrap()], Some(LIMIT)).unwrap(), [true]);
-        assert!(built_in.take_trip());
-        assert!(!built_in.take_trip() && built_in.fd().is_none(), "what is known is not waited for again");
+        built_in.forget();
+        assert!(built_in.fd().is_none());
         assert_eq!(look(&mut built_in), Outcome::Failed);
         child.wait().unwrap();
     }
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(look(&mut built_in), Outcome::Succeeded);
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert!(!built_in.take_trip());
+        assert_eq!(poll::wait(&[built_in.fd().unwrap()], Some(Duration::ZERO)).unwrap(), [false]);
         assert_eq!(look(&mut built_in), Outcome::Succeeded);
     }
 

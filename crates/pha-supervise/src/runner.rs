@@ -9,6 +9,7 @@ use pha_config::{Config, Home, Node};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
+use pha_sys::poll;
 
 /// What an agent is run with, apart from which one.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,13 @@ struct Agent {
     running: Option<(Call, Running)>,
     /// Whoever supervises next finds here what outlived this program.
     note: CallNote,
+}
+
+impl Agent {
+    /// Readable when its built-in check has something to look at.
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        self.built_in.as_ref()?.fd()
+    }
 }
 
 /// All agents of this node.
@@ -159,11 +167,12 @@ impl Runner {
 
     /// Resources whose built-in check has something to look at before it is due, each told once.
     pub fn tripped(&mut self) -> Vec<usize> {
-        let mut tripped = Vec::new();
-        for (resource, agent) in self.agents.iter_mut().enumerate() {
-            if agent.built_in.as_mut().is_some_and(BuiltIn::take_trip) {
-                tripped.push(resource);
-            }
+        let watched = |(resource, agent)| Some((resource, Agent::watched(agent)?));
+        let (resources, fds): (Vec<usize>, Vec<_>) = self.agents.iter().enumerate().filter_map(watched).unzip();
+        let ready = poll::wait(&fds, Some(Duration::ZERO)).unwrap_or_default();
+        let tripped: Vec<_> = resources.into_iter().zip(ready).filter_map(|(i, ready)| ready.then_some(i)).collect();
+        for resource in &tripped {
+            self.agents[*resource].built_in.as_mut().map(BuiltIn::forget);
         }
         tripped
     }
@@ -217,7 +226,7 @@ impl Runner {
             Running::Agent(running) => running.fd(),
             Running::Connection(connection) => connection.fd(),
         });
-        let watched = self.agents.iter().filter_map(|agent| agent.built_in.as_ref()?.fd());
+        let watched = self.agents.iter().filter_map(Agent::watched);
         running.chain(watched).chain(self.lingering.fds()).collect()
     }
 
