@@ -4,12 +4,13 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::builtin::{BuiltIn, Connection, Found};
 use pha_config::{Config, Home, Node};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
 use pha_sys::poll;
+
+use crate::builtin::{BuiltIn, Connection, Found};
 
 /// What an agent is run with, apart from which one.
 #[derive(Debug, Clone, Copy)]
