@@ -2,7 +2,6 @@
 //! the one in effect, in the file's own words, defaults included.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use pha_config::{Config, Node};
 use pha_sys::{exit, resolve};
@@ -116,7 +115,7 @@ fn text(findings: &Findings, config: Option<&Config>) -> String {
     let mut lines = findings.problems.clone();
     lines.extend(findings.warnings.iter().map(|warning| format!("{warning} [warning]")));
     if let Some(config) = config.filter(|_| findings.problems.is_empty()) {
-        let scripts: Duration = config.resources.iter().map(|resource| resource.start_timeout).sum();
+        let scripts = config.start_limits();
         let own = period(config.takeover_bound().saturating_sub(scripts));
         lines.push(format!(
             "takeover from a dead node: {own}, plus the start scripts (their limits: {})",

@@ -4,7 +4,8 @@
 //! Units and defaults of the keys stand in `docs/configuration.md`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -119,8 +120,33 @@ pub struct ResourceConfig {
     pub stop_timeout: Duration,
     /// Limit of a `check`.
     pub check_timeout: Duration,
+    /// `CHECK_<resource>`: what tells, without its agent, whether it is still up.
+    pub built_in_check: Option<BuiltInCheck>,
+    /// `RES_PARALLEL`: it may start and stop together with the resource before it.
+    pub beside_previous: bool,
     /// Its line in the file.
     pub line: usize,
+}
+
+/// `CHECK_<resource>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuiltInCheck {
+    /// `process FILE`: the process whose id stands in the file lives.
+    Process(PathBuf),
+    /// `tcp ADDRESS:PORT`: the port takes a connection.
+    Tcp(SocketAddr),
+    /// `link DEVICE`: the device is up and has a carrier.
+    Link(String),
+}
+
+impl fmt::Display for BuiltInCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(file) => write!(f, "process {}", file.display()),
+            Self::Tcp(address) => write!(f, "tcp {address}"),
+            Self::Link(device) => write!(f, "link {device}"),
+        }
+    }
 }
 
 /// `AUTH`.
@@ -224,9 +250,20 @@ impl Config {
     /// that this is later), every start script at its limit, and 20 ms.
     #[must_use]
     pub fn takeover_bound(&self) -> Duration {
-        let scripts: Duration = self.resources.iter().map(|resource| resource.start_timeout).sum();
         let asked = if self.witness { self.heartbeat_interval * 3 / 2 + PROBE } else { Duration::ZERO };
-        self.dead_time.max(asked) + scripts + OWN_TIME
+        self.dead_time.max(asked) + self.start_limits() + OWN_TIME
+    }
+
+    /// How long all start scripts take at most: a group as long as the longest of its members.
+    #[must_use]
+    pub fn start_limits(&self) -> Duration {
+        let longest = |group: &[ResourceConfig]| group.iter().map(|resource| resource.start_timeout).max();
+        self.groups().filter_map(longest).sum()
+    }
+
+    /// The resources in the order of the file, those that start and stop together in one group.
+    pub fn groups(&self) -> impl Iterator<Item = &[ResourceConfig]> {
+        self.resources.chunk_by(|_, next| next.beside_previous)
     }
 
     /// How long a dead resource is noticed late at most: a period of checks, and one check that hangs until it is killed.

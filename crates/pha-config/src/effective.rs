@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Auth, Config, ResourceConfig, Split};
 use crate::home::Home;
-use crate::keys::{ADDRESS, LIMITS, RESOURCE};
+use crate::keys::{ADDRESS, CHECK, LIMITS, PARALLEL, RESOURCE};
 use crate::value::in_seconds;
 
 /// Keys that may differ between nodes.
@@ -13,7 +13,7 @@ const LOCAL: [&str; 8] = ["DEBUG", "INSTALLDIR", "LOGPATH", "DAEMON", "PINGTIMEO
 
 impl Config {
     /// Every key with its value in force, in the order of the documentation; per-resource limits only where they
-    /// differ from the common ones. Paths are empty where nothing sets them and the file was not [`Config::load`]ed.
+    /// differ from the common ones, built-in checks and `RES_PARALLEL` only where there are any. Paths are empty where nothing sets them and the file was not [`Config::load`]ed.
     /// Written as `KEY=value` lines this is a configuration with the same meaning.
     #[must_use]
     pub fn effective(&self) -> Vec<(String, String)> {
@@ -26,8 +26,18 @@ impl Config {
         for resource in &self.resources {
             pairs.push((format!("{RESOURCE}{}", resource.name), resource.arguments.join(" ")));
             pairs.extend(self.own_limits(resource));
+            let check = resource.built_in_check.iter();
+            pairs.extend(check.map(|check| (format!("{CHECK}{}", resource.name), check.to_string())));
         }
+        pairs.extend(self.parallel().map(|groups| (PARALLEL.to_owned(), groups)));
         pairs
+    }
+
+    /// The groups of more than one resource, if there are any.
+    fn parallel(&self) -> Option<String> {
+        let names = |group: &[ResourceConfig]| joined(group.iter().map(|resource| resource.name.clone()));
+        let groups: Vec<_> = self.groups().filter(|group| group.len() > 1).map(names).collect();
+        (!groups.is_empty()).then(|| groups.join(", "))
     }
 
     /// CRC-32 of what all nodes must share: nodes, resources, times, cluster, port. Heartbeats carry it, and nodes warn

@@ -40,6 +40,7 @@ impl Config {
         config.settle_home(home);
         problems.extend(config.key_problem(home));
         problems.extend(config.resources.iter().filter_map(|resource| config.agent_problem(home, resource)));
+        problems.extend(config.resources.iter().filter_map(|resource| config.renewal_problem(home, resource)));
         let late: Vec<_> = config.resources.iter().filter_map(|one| config.lease_warning(home, one)).collect();
         config.found.extend(late);
         settle(config, problems)
@@ -99,6 +100,17 @@ impl Config {
         let wrong = agent(&path).err()?;
         let text = format!("RES_{}={}", resource.name, resource.arguments.join(" "));
         Some(Problem::new(&self.file, Some(resource.line), text, wrong))
+    }
+
+    /// The check of a leased resource renews the lease: nothing may stand in its place.
+    fn renewal_problem(&self, home: &Home, resource: &ResourceConfig) -> Option<Problem> {
+        let check = resource.built_in_check.as_ref()?;
+        let leased = agent_features(&self.agent_path(home, &resource.agent)).is_ok_and(|features| features.lease);
+        let key = format!("CHECK_{}", resource.name);
+        let what =
+            format!("each check of {} renews its lease, so a built-in check cannot stand in its place", resource.name);
+        let wrong = Wrong::new(what, "remove the line");
+        leased.then(|| Problem::new(&self.file, self.lines.get(&key).copied(), format!("{key}={check}"), wrong))
     }
 
     /// A limit of its own for the check of a leased resource that is longer than what the last renewal leaves of the lease.

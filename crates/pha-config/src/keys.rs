@@ -39,6 +39,11 @@ pub(crate) const ADDRESS: &str = "ADDR_";
 /// `START_TIMEOUT_<resource>` and its like: limits of one resource.
 pub(crate) const LIMITS: [&str; 3] = ["START_TIMEOUT_", "STOP_TIMEOUT_", "CHECK_TIMEOUT_"];
 
+/// `CHECK_<resource>`: its built-in check.
+pub(crate) const CHECK: &str = "CHECK_";
+/// The resources that start and stop together; it looks like a resource, so it is read before them.
+pub(crate) const PARALLEL: &str = "RES_PARALLEL";
+
 /// Keys longer than this are no typing errors.
 const LONGEST: usize = 64;
 

@@ -28,10 +28,12 @@ mod warnings;
 #[cfg(test)]
 mod parse_tests;
 #[cfg(test)]
+mod resources_tests;
+#[cfg(test)]
 mod times_tests;
 
 pub use agent::{AgentFeatures, agent_features};
-pub use config::{Auth, Config, Node, ResourceConfig, Split};
+pub use config::{Auth, BuiltInCheck, Config, Node, ResourceConfig, Split};
 pub use home::Home;
 pub use keys::nearest;
 pub use problem::{ConfigErrors, Problem};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::keys::{self, ADDRESS, LIMITS, PLAIN, RESOURCE};
+use crate::keys::{self, ADDRESS, CHECK, LIMITS, PLAIN, RESOURCE};
 use crate::problem::{Problem, Wrong};
 use crate::source::{self, Line};
 
@@ -118,8 +118,9 @@ fn unknown(key: &str, nodes: &[String], resources: &[String]) -> Wrong {
     if let Some(name) = key.strip_prefix(ADDRESS) {
         return stranger(key, name, "node of NODES", nodes);
     }
-    for limit in LIMITS {
-        if let Some(name) = key.strip_prefix(limit) {
+    // `CHECK_` begins a limit, too: the longer word first.
+    for one in LIMITS.into_iter().chain([CHECK]) {
+        if let Some(name) = key.strip_prefix(one) {
             return stranger(key, name, "resource", resources);
         }
     }

@@ -171,6 +171,17 @@ fn a_required_key_must_be_there_and_a_missing_one_is_warned_about() {
     assert!(tree.warned().contains("anybody on the network can forge heartbeats: make one with `pha-cli keygen`"));
 }
 
+#[test]
+fn nothing_may_stand_in_the_place_of_a_renewal() {
+    let tree = Tree::new("NODES=a b\nRES_vip=x\nCHECK_vip=link eth0\n");
+    tree.write("res/vip", "#!/bin/sh\n", 0o755);
+    assert!(tree.load().resources[0].built_in_check.is_some());
+    tree.write("res/vip", "#!/bin/sh\n# pha: lease\n", 0o755);
+    let told = "~/etc/config:3: 'CHECK_vip=link eth0': each check of vip renews its lease, so a built-in check cannot stand \
+                in its place: remove the line";
+    assert_eq!(tree.told(), [told]);
+}
+
 // P4 P30
 #[test]
 fn a_copied_tree_runs_where_it_is_and_says_so() {

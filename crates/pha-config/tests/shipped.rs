@@ -82,7 +82,7 @@ fn the_reference_has_a_section_for_every_key() {
     for key in plain_keys(&parse("NODES=a b")) {
         assert!(reference.contains(&format!("### `{key}`")), "{key}");
     }
-    for key in ["RES_<agent>", "ADDR_<node>", "START_TIMEOUT_<resource>"] {
+    for key in ["RES_<agent>", "ADDR_<node>", "START_TIMEOUT_<resource>", "CHECK_<resource>", "RES_PARALLEL"] {
         assert!(reference.contains(key), "{key}");
     }
 }

@@ -24,6 +24,10 @@ pub struct ResourceSettings {
     pub probes: bool,
     /// Its agent can announce it again.
     pub announces: bool,
+    /// It has a built-in check, which needs no agent; never on a leased resource, whose check renews the lease.
+    pub watched: bool,
+    /// It may start and stop together with the one before it.
+    pub beside_previous: bool,
 }
 
 /// What an agent is called for.
@@ -41,10 +45,12 @@ pub enum Call {
     Announce,
     /// `start` without a lease: what is up stays up without pha.
     Keep,
+    /// No agent is called: the built-in check looks whether what was up still is.
+    Watch,
 }
 
 impl Call {
-    /// The word the agent is called with.
+    /// The word the agent is called with, or what is done without it.
     #[must_use]
     pub const fn verb(self) -> &'static str {
         match self {
@@ -53,6 +59,7 @@ impl Call {
             Self::Check => "check",
             Self::Probe => "probe",
             Self::Announce => "announce",
+            Self::Watch => "built-in check",
         }
     }
 }
@@ -72,6 +79,15 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// What the end of a built-in check means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// It is taken as it is.
+    Decided,
+    /// It says nothing yet: the agent is asked.
+    Doubtful,
+}
+
 /// A resource and all that is remembered of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
@@ -83,6 +99,8 @@ pub struct Resource {
     pub since: BootTime,
     /// Whether any check has ended.
     pub checked: bool,
+    /// Whether its built-in check has found it up since it came up: from then on that check has the last word.
+    pub proved: bool,
     /// The call that runs now.
     pub running: Option<Call>,
     /// When the next check is due.
@@ -106,6 +124,7 @@ impl Resource {
             state: ResourceState::Unknown,
             since: now,
             checked: false,
+            proved: false,
             running: None,
             next_check: now,
             held: false,
@@ -121,7 +140,7 @@ impl Resource {
         match call {
             Call::Start | Call::Keep => self.settings.start_timeout,
             Call::Stop => self.settings.stop_timeout,
-            Call::Check | Call::Probe | Call::Announce => self.settings.check_timeout,
+            Call::Check | Call::Probe | Call::Announce | Call::Watch => self.settings.check_timeout,
         }
     }
 
@@ -137,7 +156,33 @@ impl Resource {
         if self.state != found {
             self.state = found;
             self.since = now;
+            self.proved = false;
+            if self.settings.watched && found == ResourceState::Up {
+                // The sooner the built-in check has found it up, the sooner it counts.
+                self.next_check = now;
+            }
         }
+    }
+
+    /// Whether a built-in check that says "down" is believed.
+    #[must_use]
+    pub fn watch_counts(&self, now: BootTime) -> bool {
+        self.proved || now >= self.since + self.settings.start_timeout
+    }
+
+    /// What the built-in check found, and whether that counts. A daemon may open its port some time after its `start` has
+    /// ended: "down" counts once "up" was found, or when the time that a `start` may take is over.
+    pub fn watch_finished(&mut self, outcome: Outcome, now: BootTime) -> Watched {
+        match outcome {
+            Outcome::Succeeded => self.proved = true,
+            Outcome::Failed | Outcome::TimedOut if self.watch_counts(now) => {}
+            Outcome::Failed | Outcome::TimedOut | Outcome::NotRun => return Watched::Doubtful,
+            Outcome::Cancelled => return Watched::Decided,
+        }
+        let proved = self.proved;
+        self.check_finished(outcome, now);
+        self.proved = proved && self.state == ResourceState::Up;
+        Watched::Decided
     }
 
     /// What stands in the status database.

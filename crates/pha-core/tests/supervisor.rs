@@ -50,6 +50,8 @@ fn settings() -> Settings {
         leased: false,
         probes: false,
         announces: false,
+        watched: false,
+        beside_previous: false,
     };
     Settings {
         me: NodeId::new(1).expect("1 is a node id"),

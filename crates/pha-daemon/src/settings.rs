@@ -39,5 +39,7 @@ fn resource_settings(home: &Home, config: &Config, resource: &ResourceConfig) ->
         leased: features.lease,
         probes: features.probe,
         announces: features.announce,
+        watched: resource.built_in_check.is_some() && !features.lease,
+        beside_previous: resource.beside_previous,
     }
 }

@@ -14,6 +14,7 @@ pub mod figures;
 pub mod holders;
 pub mod home;
 pub mod lab;
+pub mod many;
 pub mod network;
 pub mod node;
 pub mod onlookers;

@@ -10,6 +10,8 @@ use crate::fault::Behaviour;
 
 /// A call takes at least so long.
 const QUICK: Micros = 3_000;
+/// A built-in check takes so long.
+const LOOK: Micros = 300;
 /// Asking the wire for an address that nobody has takes so long.
 const SILENCE: Micros = 60_000;
 /// The kernel may be so late in removing an address.
@@ -39,7 +41,7 @@ pub struct Takes {
     pub start: Micros,
     /// `stop`.
     pub stop: Micros,
-    /// Everything else, but for the silence after asking the wire in vain.
+    /// Everything else, but for the silence after asking the wire in vain and for built-in checks.
     pub check: Micros,
 }
 
@@ -56,6 +58,7 @@ impl Takes {
             Call::Stop => self.stop,
             Call::Probe if !held => SILENCE,
             Call::Check | Call::Probe | Call::Announce => self.check,
+            Call::Watch => LOOK,
         }
     }
 }
@@ -85,7 +88,7 @@ impl Agent {
             Call::Start | Call::Keep => self.start = behaviour,
             Call::Stop => self.stop = behaviour,
             Call::Check => self.check = behaviour,
-            Call::Probe | Call::Announce => {}
+            Call::Probe | Call::Announce | Call::Watch => {}
         }
     }
 
@@ -100,14 +103,15 @@ impl Agent {
             Call::Start | Call::Keep => self.start,
             Call::Stop => self.stop,
             Call::Check => self.check,
-            Call::Probe | Call::Announce => Behaviour::Works,
+            Call::Probe | Call::Announce | Call::Watch => Behaviour::Works,
         }
     }
 
     /// Begins a call that may last up to `limit`; `slowness` is the most that it takes longer than usual.
     pub(crate) fn begin(&mut self, mut call: Running, limit: Duration, slowness: Micros, held: bool, rng: &mut Rng) {
         let behaviour = self.behaviour(call.call);
-        let takes = self.takes.call(call.call, held) + rng.u64(0..=slowness);
+        let slowness = if call.call == Call::Watch { 0 } else { rng.u64(0..=slowness) };
+        let takes = self.takes.call(call.call, held) + slowness;
         let limit = micros(limit);
         call.takes_effect = !matches!(behaviour, Behaviour::Fails | Behaviour::Hangs | Behaviour::Lies);
         let hangs = matches!(behaviour, Behaviour::Hangs | Behaviour::WorksAndHangs) || takes > limit;
@@ -171,7 +175,7 @@ impl Agent {
                 }
                 works
             }
-            Call::Check => self.up,
+            Call::Check | Call::Watch => self.up,
             Call::Probe => held,
             Call::Announce => true,
         };

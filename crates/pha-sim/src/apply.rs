@@ -36,7 +36,7 @@ impl Cluster {
             }
             Fault::OtherProtocol { node, other } => self.nodes[node].other_protocol = other,
             Fault::Gateway { node, answers } => self.nodes[node].gateway_answers = answers,
-            Fault::ResourceDies { node, resource } => self.nodes[node].agents[resource].up = false,
+            Fault::ResourceDies { node, resource } => self.resource_dies(node, resource),
             Fault::Agent { node, resource, call, behaviour } => {
                 self.nodes[node].agents[resource].behave(call, behaviour);
             }
@@ -139,6 +139,19 @@ impl Cluster {
                 node.stopping = false;
                 node.agents.iter_mut().for_each(Agent::orphan);
             }
+        }
+    }
+
+    /// Where a built-in check has it in sight, supervise is told.
+    fn resource_dies(&mut self, n: usize, resource: usize) {
+        let at = self.now + REACTION;
+        let node = &mut self.nodes[n];
+        node.agents[resource].up = false;
+        if node.settings.resources[resource].watched
+            && let Some(supervise) = &mut node.supervise.core
+        {
+            supervise.waiting.push(Event::WatchTripped { resource });
+            node.supervise.wake_by(at);
         }
     }
 

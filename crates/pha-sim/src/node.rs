@@ -141,6 +141,8 @@ pub fn settings(id: usize) -> Settings {
         leased,
         probes: leased,
         announces: leased,
+        watched: false,
+        beside_previous: false,
     };
     Settings {
         me: NodeId::new(id).expect("a cluster has at most 16 nodes"),

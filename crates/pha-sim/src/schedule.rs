@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use pha_core::resource::Call;
-use pha_core::supervisor::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Making;
@@ -97,6 +96,12 @@ pub struct Schedule {
     pub witness: bool,
     /// `FAILBACK_AFTER` in seconds, if `FAILBACK=on`.
     pub failback: Option<u64>,
+    /// The service has a built-in check (`CHECK_service`).
+    #[serde(default)]
+    pub watched: bool,
+    /// Both resources start and stop at the same time (`RES_PARALLEL`).
+    #[serde(default)]
+    pub parallel: bool,
     /// The faults.
     pub steps: Vec<Step>,
 }
@@ -125,6 +130,8 @@ impl Schedule {
             clocks: (0..nodes).map(|_| rng.i32(-10_000..=10_000)).collect(),
             witness,
             failback: (rng.u8(0..10) == 0).then(|| rng.u64(5..30)),
+            watched: rng.u8(0..3) == 0,
+            parallel: rng.u8(0..3) == 0,
             steps,
         }
     }
@@ -132,10 +139,13 @@ impl Schedule {
     /// The cluster it happens to.
     #[must_use]
     pub fn making(&self) -> Making {
-        let each = |n: usize| Settings {
-            witness: self.witness,
-            failback: self.failback.map(Duration::from_secs),
-            ..settings(n)
+        let each = |n: usize| {
+            let mut settings = settings(n);
+            settings.witness = self.witness;
+            settings.failback = self.failback.map(Duration::from_secs);
+            settings.resources[0].watched = self.watched;
+            settings.resources[1].beside_previous = self.parallel;
+            settings
         };
         Making {
             settings: (1..=self.nodes).map(each).collect(),

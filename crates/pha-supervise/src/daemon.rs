@@ -146,6 +146,7 @@ impl Supervise {
             message: ended.message,
             duration: ended.duration,
         }));
+        events.extend(self.runner.tripped().into_iter().map(|resource| Event::WatchTripped { resource }));
         if self.pinger.as_mut().is_some_and(|pinger| !pinger.receive().is_empty()) {
             events.push(Event::GatewayAnswered);
         }

@@ -1,4 +1,4 @@
-//! Runs agents: one call of a resource at a time, none of them waited for.
+//! Runs agents and built-in checks: one call of a resource at a time, none of them waited for.
 
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -8,6 +8,9 @@ use pha_config::{Config, Home, Node};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
+use pha_sys::poll;
+
+use crate::builtin::{BuiltIn, Connection, Found};
 
 /// What an agent is run with, apart from which one.
 #[derive(Debug, Clone, Copy)]
@@ -41,14 +44,29 @@ pub struct Ended {
     pub duration: Duration,
 }
 
+/// A call under way, by how it is carried out.
+#[derive(Debug)]
+enum Running {
+    Agent(RunningAgent),
+    Connection(Connection),
+}
+
 #[derive(Debug)]
 struct Agent {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
-    running: Option<(Call, RunningAgent)>,
+    built_in: Option<BuiltIn>,
+    running: Option<(Call, Running)>,
     /// Whoever supervises next finds here what outlived this program.
     note: CallNote,
+}
+
+impl Agent {
+    /// Readable when its built-in check has something to look at.
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        self.built_in.as_ref()?.fd()
+    }
 }
 
 /// All agents of this node.
@@ -77,6 +95,7 @@ impl Runner {
                 name: resource.name.clone(),
                 program: config.agent_path(home, &resource.agent),
                 arguments: resource.arguments.clone(),
+                built_in: resource.built_in_check.clone().map(BuiltIn::new),
                 running: None,
                 note: CallNote::new(run_dir.join(format!("{}.call", resource.name))),
             })
@@ -92,10 +111,13 @@ impl Runner {
         Self { environment, agents, lingering: Lingering::default() }
     }
 
-    /// Starts a call; what cannot be started has ended already.
+    /// Starts a call; what cannot be started, and what needs no time, has ended already.
     pub fn start(&mut self, resource: usize, run: Run, now: BootTime) -> Result<(), Ended> {
         let agent = &self.agents[resource];
         assert!(agent.running.is_none(), "one call of a resource at a time: {}", agent.name);
+        if run.call == Call::Watch {
+            return self.watch(resource, run.limit, now);
+        }
         let call = AgentCall {
             program: agent.program.clone(),
             arguments: std::iter::once(run.call.verb())
@@ -115,7 +137,7 @@ impl Runner {
                 {
                     log::warn!("{}: the running call could not be noted: {error}", agent.name);
                 }
-                agent.running = Some((run.call, running));
+                agent.running = Some((run.call, Running::Agent(running)));
                 Ok(())
             }
             Err(error) => Err(Ended {
@@ -128,13 +150,41 @@ impl Runner {
         }
     }
 
+    /// Looks without an agent; only a connection may take time.
+    fn watch(&mut self, resource: usize, limit: Duration, now: BootTime) -> Result<(), Ended> {
+        let agent = &mut self.agents[resource];
+        let found =
+            agent.built_in.as_mut().map_or_else(Found::nothing_to_look_at, |built_in| built_in.look(limit, now));
+        match found {
+            Found::Answer(outcome, message) => {
+                Err(Ended { resource, call: Call::Watch, outcome, message, duration: Duration::ZERO })
+            }
+            Found::Waits(connection) => {
+                agent.running = Some((Call::Watch, Running::Connection(connection)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Resources whose built-in check has something to look at before it is due, each told once.
+    pub fn tripped(&mut self) -> Vec<usize> {
+        let watched = |(resource, agent)| Some((resource, Agent::watched(agent)?));
+        let (resources, fds): (Vec<usize>, Vec<_>) = self.agents.iter().enumerate().filter_map(watched).unzip();
+        let ready = poll::wait(&fds, Some(Duration::ZERO)).unwrap_or_default();
+        let tripped: Vec<_> = resources.into_iter().zip(ready).filter_map(|(i, ready)| ready.then_some(i)).collect();
+        for resource in &tripped {
+            self.agents[*resource].built_in.as_mut().map(BuiltIn::forget);
+        }
+        tripped
+    }
+
     /// Ends a call: a start or stop is asked to, whatever only looks is killed.
     pub fn cancel(&mut self, resource: usize, now: BootTime) {
-        if let Some((call, running)) = &mut self.agents[resource].running {
-            match call {
-                Call::Start | Call::Stop | Call::Keep => running.cancel(elapsed(now)),
-                Call::Check | Call::Probe | Call::Announce => running.kill(),
-            }
+        match &mut self.agents[resource].running {
+            None => {}
+            Some((Call::Start | Call::Stop | Call::Keep, Running::Agent(running))) => running.cancel(elapsed(now)),
+            Some((_, Running::Agent(running))) => running.kill(),
+            Some((_, Running::Connection(connection))) => connection.cancel(),
         }
     }
 
@@ -145,6 +195,16 @@ impl Runner {
         for (resource, agent) in self.agents.iter_mut().enumerate() {
             let Some((call, running)) = &mut agent.running else { continue };
             let call = *call;
+            let running = match running {
+                Running::Agent(running) => running,
+                Running::Connection(connection) => {
+                    if let Some((outcome, message, duration)) = connection.advance(now) {
+                        agent.running = None;
+                        ended.push(Ended { resource, call, outcome, message, duration });
+                    }
+                    continue;
+                }
+            };
             if let Some(finished) = running.advance(elapsed(now)) {
                 agent.running = None;
                 if outlives_us(call) {
@@ -163,13 +223,22 @@ impl Runner {
     /// What to poll.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
-        running.filter_map(|(_, running)| running.fd()).chain(self.lingering.fds()).collect()
+        let running = running.filter_map(|(_, running)| match running {
+            Running::Agent(running) => running.fd(),
+            Running::Connection(connection) => connection.fd(),
+        });
+        let watched = self.agents.iter().filter_map(Agent::watched);
+        running.chain(watched).chain(self.lingering.fds()).collect()
     }
 
     /// When a running call must be looked at.
     pub fn next_deadline(&self) -> Option<BootTime> {
         let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
-        running.filter_map(|(_, running)| running.next_deadline()).map(BootTime::since_boot).min()
+        let deadlines = running.filter_map(|(_, running)| match running {
+            Running::Agent(running) => running.next_deadline(),
+            Running::Connection(connection) => Some(connection.next_deadline()),
+        });
+        deadlines.map(BootTime::since_boot).min()
     }
 
     fn environment(&self, resource: &str, run: Run) -> Vec<(String, String)> {
@@ -214,7 +283,7 @@ fn conclusion(resource: usize, call: Call, finished: &Finished) -> Ended {
 fn log_output(name: &str, call: Call, finished: &Finished) {
     let level = match call {
         Call::Start | Call::Stop | Call::Keep => log::Level::Info,
-        Call::Check | Call::Probe | Call::Announce => log::Level::Debug,
+        Call::Check | Call::Probe | Call::Announce | Call::Watch => log::Level::Debug,
     };
     for line in finished.output.lines() {
         log::log!(level, "{name} {}: {line}", call.verb());

@@ -20,6 +20,15 @@ pub fn running(address: IpAddr) -> io::Result<Option<bool>> {
     Ok(entry.map(|entry| entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING)))
 }
 
+/// Whether `device` is up and has a carrier; `None` if there is no such device.
+///
+/// # Errors
+/// If the kernel does not answer.
+pub fn has_carrier(device: &str) -> io::Result<Option<bool>> {
+    let entry = getifaddrs()?.find(|entry| entry.interface_name == device);
+    Ok(entry.map(|entry| entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING)))
+}
+
 /// Whether `device` has an address of its own, other than `address`, in whose network `address` lies: only then can
 /// this machine speak to `address` there as a neighbour.
 ///
@@ -106,6 +115,12 @@ mod tests {
         assert_eq!(running("127.0.0.1".parse().unwrap()).unwrap(), Some(true));
         assert_eq!(running("192.0.2.200".parse().unwrap()).unwrap(), None);
         assert_eq!(running("2001:db8::200".parse().unwrap()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_device_has_a_carrier_or_is_not_there() {
+        assert_eq!(has_carrier("lo").unwrap(), Some(true));
+        assert_eq!(has_carrier("no-such-device").unwrap(), None);
     }
 
     #[test]

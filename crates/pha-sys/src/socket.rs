@@ -2,12 +2,13 @@
 //!
 //! It makes sockets with the options each kind needs (all nonblocking and close-on-exec) and hides what is unsafe
 //! about receiving into plain bytes. What is sent through them is the business of [`crate::udp`],
-//! [`crate::icmp`] and [`crate::arp`].
+//! [`crate::icmp`] and [`crate::arp`]; [`crate::tcp`] only asks whether it could be.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::libc;
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Type};
@@ -57,6 +58,21 @@ impl Socket {
         }
         socket.bind(&link_address(device_index, ether_type))?;
         Ok(Socket(socket))
+    }
+
+    /// A TCP socket that is being connected, and is reset when it is dropped.
+    pub(crate) fn connecting(to: SocketAddr) -> io::Result<Self> {
+        let socket = new(Domain::for_address(to), Type::STREAM, Protocol::TCP)?;
+        socket.set_linger(Some(Duration::ZERO))?;
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            Ok(()) | Err(_) => Ok(Socket(socket)),
+        }
+    }
+
+    /// Whether the connection was taken, once that is decided.
+    pub(crate) fn connected(&self) -> io::Result<()> {
+        self.0.take_error()?.map_or(Ok(()), Err)
     }
 
     /// Sends one datagram; a full send buffer is an error like any other.

@@ -76,6 +76,8 @@ fn supervisor() -> Supervisor {
         leased: true,
         probes: true,
         announces: true,
+        watched: false,
+        beside_previous: false,
     };
     let settings = Settings {
         me: id(1),

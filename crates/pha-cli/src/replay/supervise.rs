@@ -75,10 +75,17 @@ fn learned(machine: &Supervisor, names: &Names, before: &Supervisor, input: &Sup
             let text = format!("{} of {name} {} after {}{said}", verb(*call), ended(*outcome), period(*duration));
             let told = match (call, outcome) {
                 // A silent wire is the rule.
-                (Call::Check | Call::Announce, _) | (Call::Probe, Outcome::Failed) => Told::routine("ended", text),
+                (Call::Check | Call::Announce | Call::Watch, _) | (Call::Probe, Outcome::Failed) => {
+                    Told::routine("ended", text)
+                }
                 (Call::Start | Call::Stop | Call::Probe | Call::Keep, _) => Told::new("ended", text),
             };
             vec![told.with("resource", name).with("call", verb(*call)).with("outcome", ended(*outcome))]
+        }
+        Event::WatchTripped { resource } => {
+            let name = resource_name(machine, *resource);
+            let text = format!("the built-in check of {name} has something to look at");
+            vec![Told::new("input", text).with("resource", name)]
         }
         Event::GatewayAnswered => vec![Told::routine("input", "a gateway answered")],
         Event::CarrierChanged => vec![Told::new("input", "the carrier of a heartbeat interface changed")],
@@ -151,7 +158,7 @@ fn ordered(machine: &Supervisor, command: &Command) -> Option<Told> {
             let limit_text = period(*limit);
             let text = format!("run {} {name}: {reason}, term {term}, limit {limit_text}{lease}{sole}", verb(*call));
             let told = match call {
-                Call::Check | Call::Announce | Call::Probe => Told::routine("command", text),
+                Call::Check | Call::Announce | Call::Probe | Call::Watch => Told::routine("command", text),
                 Call::Start | Call::Stop | Call::Keep => Told::new("command", text),
             };
             told.with("call", verb(*call)).with("resource", name).with("limit_ms", milliseconds(*limit))
@@ -181,7 +188,7 @@ fn resource_name(machine: &Supervisor, index: usize) -> String {
 const fn verb(call: Call) -> &'static str {
     match call {
         Call::Keep => "start (to stay)",
-        Call::Start | Call::Stop | Call::Check | Call::Probe | Call::Announce => call.verb(),
+        Call::Start | Call::Stop | Call::Check | Call::Probe | Call::Announce | Call::Watch => call.verb(),
     }
 }
 

@@ -245,7 +245,7 @@ impl<'a> Watch<'a> {
                 Call::Keep => (*node, format!("makes {} stay up without pha", resource(index))),
                 Call::Probe if self.answers.contains_key(&(*node, *index)) => return None,
                 Call::Probe => (*node, format!("asks the wire for {}", resource(index))),
-                Call::Check | Call::Announce => return None,
+                Call::Check | Call::Announce | Call::Watch => return None,
             },
             Happening::Ended { node, resource: index, call, outcome, .. } => match (call, outcome) {
                 (Call::Start | Call::Stop | Call::Keep, Outcome::Failed | Outcome::TimedOut | Outcome::NotRun) => {

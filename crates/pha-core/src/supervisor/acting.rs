@@ -168,17 +168,20 @@ impl Supervisor {
             self.check_touched();
             return;
         }
-        if plan.current.is_none() {
+        if plan.current.is_empty() {
             // What `res stop` has held since the plan was made is not started any more.
             let resources = &self.resources;
-            plan.steps.retain(|(index, call)| *call != Call::Start || !resources[*index].held);
+            let wanted = |(index, call): &(usize, Call)| *call != Call::Start || !resources[*index].held;
+            plan.steps.iter_mut().for_each(|calls| calls.retain(wanted));
+            plan.steps.retain(|calls| !calls.is_empty());
             plan.starts.retain(|index| !resources[*index].held);
-            plan.current = plan.steps.pop_front();
+            plan.current = plan.steps.pop_front().unwrap_or_default();
         }
-        match plan.current {
-            Some((index, call)) => self.drive_step(index, call),
-            None => self.begin_verifying(),
+        let current = plan.current.clone();
+        if current.is_empty() {
+            self.begin_verifying();
         }
+        current.into_iter().for_each(|(index, call)| self.drive_step(index, call));
     }
 
     fn drive_step(&mut self, index: usize, call: Call) {
@@ -219,11 +222,12 @@ impl Supervisor {
     /// The step's call ended.
     pub(super) fn step_finished(&mut self, index: usize, call: Call, outcome: Outcome) {
         let Some(plan) = &mut self.plan else { return };
-        if plan.current != Some((index, call)) {
-            return;
-        }
-        plan.current = None;
+        let Some(place) = plan.current.iter().position(|current| *current == (index, call)) else { return };
+        plan.current.swap_remove(place);
         if call == Call::Start && outcome != Outcome::Succeeded {
+            // What starts beside it comes to nothing, too: the next plan begins when it has ended.
+            let others = plan.current.iter().filter(|(other, _)| self.resources[*other].running == Some(Call::Start));
+            self.commands.extend(others.map(|(other, _)| Command::Cancel { resource: *other }));
             self.resource_failed(index);
             self.abandon_start();
         }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Command, Note, Supervisor};
+use super::{Command, Ending, Note, Supervisor};
 use crate::decide::{Action, View, Witness, decide};
 use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState};
-use crate::resource::{Call, Outcome};
+use crate::resource::{Call, Outcome, Watched};
 use crate::time::BootTime;
 use crate::word::{Role, Word};
 
@@ -28,7 +28,7 @@ impl Supervisor {
         debug_assert!(resource.running.is_none(), "one call of a resource at a time");
         resource.running = Some(call);
         let limit = resource.limit(call);
-        if call == Call::Check {
+        if matches!(call, Call::Check | Call::Watch) {
             resource.next_check = next_check;
         }
         self.commands.push(Command::Run {
@@ -61,8 +61,13 @@ impl Supervisor {
     }
 
     fn next_check(&self, index: usize) -> BootTime {
-        let latest = self.now + self.check_interval(index);
-        if self.resources[index].settings.leased { quiet_moment(latest, self.now) } else { latest }
+        let interval = self.check_interval(index);
+        let latest = self.now + interval;
+        if self.resources[index].settings.leased {
+            quiet_moment(latest, self.now)
+        } else {
+            own_moment(latest, interval, index, self.resources.len())
+        }
     }
 
     fn check_interval(&self, index: usize) -> Duration {
@@ -83,6 +88,7 @@ impl Supervisor {
         resource.duration = duration;
         let failed = match (call, outcome) {
             (_, Outcome::Succeeded | Outcome::Cancelled) | (Call::Check | Call::Probe, Outcome::Failed) => false,
+            (Call::Watch, Outcome::Failed | Outcome::TimedOut) => resource.watch_counts(self.now),
             (_, Outcome::Failed | Outcome::TimedOut | Outcome::NotRun) => true,
         };
         if failed {
@@ -90,11 +96,11 @@ impl Supervisor {
             self.commands.push(Command::Note(Note::CallFailed { resource: index, call, outcome, message }));
         }
         match call {
-            Call::Check => {
+            Call::Check | Call::Watch => {
                 if duration > self.check_interval(index) && outcome != Outcome::Cancelled {
                     self.commands.push(Command::Note(Note::Overrun { resource: index, took: duration }));
                 }
-                self.check_finished(index, outcome);
+                self.check_finished(index, call, outcome);
             }
             Call::Start | Call::Stop => self.step_finished(index, call, outcome),
             Call::Probe => self.probe_finished(index, outcome),
@@ -102,16 +108,18 @@ impl Supervisor {
         }
     }
 
-    fn check_finished(&mut self, index: usize, outcome: Outcome) {
+    fn check_finished(&mut self, index: usize, call: Call, outcome: Outcome) {
         // A call of the plan waits for this resource: the check was cancelled, or came too late to mean anything.
-        let planned = self.plan.as_ref().is_some_and(|plan| plan.current.is_some_and(|(i, _)| i == index));
-        let before = self.resources[index].state;
-        if !planned {
-            self.resources[index].check_finished(outcome, self.now);
-        }
+        let planned = self.plan.as_ref().is_some_and(|plan| plan.current.iter().any(|(i, _)| *i == index));
         let verifying = self.plan.as_ref().is_some_and(|plan| plan.verifying && plan.touched.contains(&index));
+        let before = self.resources[index].state;
+        if call == Call::Check && !planned {
+            self.resources[index].check_finished(outcome, self.now);
+        } else if call == Call::Watch && !planned && !verifying {
+            self.watch_finished(index, outcome);
+        }
         if verifying {
-            if outcome != Outcome::Cancelled {
+            if call == Call::Check && outcome != Outcome::Cancelled {
                 self.verified(index);
             }
             return;
@@ -122,6 +130,27 @@ impl Supervisor {
             self.commands.push(Command::Note(Note::ResourceLost { resource: index }));
             self.resource_failed(index);
         }
+    }
+
+    /// A built-in check that says nothing leaves the word to the agent.
+    fn watch_finished(&mut self, index: usize, outcome: Outcome) {
+        if self.resources[index].watch_finished(outcome, self.now) == Watched::Doubtful && self.ending == Ending::No {
+            self.run(index, Call::Check);
+        }
+    }
+
+    /// Its next check is due now, unless it is being looked at or changed anyway.
+    pub(super) fn watch_tripped(&mut self, index: usize) {
+        if index < self.resources.len() && self.is_watched(index) {
+            self.resources[index].next_check = self.now;
+        }
+    }
+
+    /// The built-in check of what is up on the active node stands for the agent's; anywhere else the agent is asked.
+    pub(super) fn is_watched(&self, index: usize) -> bool {
+        let resource = &self.resources[index];
+        let up = resource.settings.watched && resource.state == ResourceState::Up && !resource.held;
+        up && self.settled && self.role == Role::Active
     }
 
     fn probe_finished(&mut self, index: usize, outcome: Outcome) {
@@ -137,7 +166,7 @@ impl Supervisor {
 
     /// Starts what is due on resources that are free.
     pub(super) fn schedule_calls(&mut self) {
-        if self.ending != super::Ending::No || self.decision.action == Action::Pause {
+        if self.ending != Ending::No || self.decision.action == Action::Pause {
             return;
         }
         for index in 0..self.resources.len() {
@@ -152,15 +181,16 @@ impl Supervisor {
             return;
         }
         match self.resources[index].running {
+            None if self.is_watched(index) => self.run(index, Call::Watch),
             None => self.run(index, Call::Check),
-            Some(Call::Check) => self.resources[index].next_check = self.next_check(index),
+            Some(Call::Check | Call::Watch) => self.resources[index].next_check = self.next_check(index),
             Some(Call::Start | Call::Stop | Call::Probe | Call::Announce | Call::Keep) => {}
         }
     }
 
     fn is_in_plan(&self, index: usize) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            let waits = plan.steps.iter().chain(plan.current.iter()).any(|(i, _)| *i == index);
+            let waits = plan.steps.iter().flatten().chain(&plan.current).any(|(i, _)| *i == index);
             waits || (plan.verifying && plan.touched.contains(&index))
         })
     }
@@ -231,6 +261,15 @@ fn quiet_moment(latest: BootTime, now: BootTime) -> BootTime {
     let since_quiet = if into_second >= QUIET { into_second - QUIET } else { into_second + SECOND - QUIET };
     let quiet = latest - since_quiet;
     if quiet > now { quiet } else { latest }
+}
+
+/// The last moment up to `latest` that is this resource's own: so the checks of many resources are spread evenly over an
+/// interval, however they began, and none is later than due.
+fn own_moment(latest: BootTime, interval: Duration, index: usize, count: usize) -> BootTime {
+    let (index, count) = (index as u128, count.max(1) as u128);
+    let share = interval.as_nanos() * index / count;
+    let late = (u128::from(latest.as_nanos()) + interval.as_nanos() - share) % interval.as_nanos().max(1);
+    latest - Duration::from_nanos(u64::try_from(late).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -91,6 +91,11 @@ pub enum Event {
         /// How long it took.
         duration: Duration,
     },
+    /// What a built-in check watches has just changed: do not wait for the next check.
+    WatchTripped {
+        /// Index of the resource.
+        resource: usize,
+    },
     /// A gateway answered an echo.
     GatewayAnswered,
     /// The carrier of a heartbeat interface was lost or came back: test the gateway now.
@@ -112,7 +117,7 @@ pub enum Command {
     Publish,
     /// Publish it durably, then answer with [`Event::TermStored`]: no resource starts under a term that is not on disk.
     StoreTerm,
-    /// Run an agent; its end comes back as [`Event::CallFinished`].
+    /// Run an agent, or a built-in check; its end comes back as [`Event::CallFinished`].
     Run {
         /// Index of the resource.
         resource: usize,

@@ -179,6 +179,7 @@ impl Supervisor {
             Event::CallFinished { resource, call, outcome, message, duration } => {
                 self.call_finished(resource, call, outcome, message, duration);
             }
+            Event::WatchTripped { resource } => self.watch_tripped(resource),
             Event::GatewayAnswered => self.gateway_answered(),
             Event::CarrierChanged => self.gateway.retest(now),
             Event::TermStored(stored) => {
@@ -324,13 +325,16 @@ impl Supervisor {
     }
 
     /// Failures are forgotten after the restart window. The time of a plan does not count: however long scripts take,
-    /// nothing proves itself meanwhile.
+    /// nothing proves itself meanwhile. Nor does the time until a built-in check counts.
     fn forget_failures(&mut self, now: BootTime) {
-        let planned = if self.plan.is_some() { now.since(self.now) } else { Duration::ZERO };
+        let passed = now.since(self.now);
         let window = self.settings.restart_window;
-        for resource in &mut self.resources {
-            resource.failures.iter_mut().for_each(|at| *at = *at + planned);
-            resource.failures.retain(|at| now < *at + window);
+        for index in 0..self.resources.len() {
+            let coming_up = self.is_watched(index) && !self.resources[index].watch_counts(self.now);
+            let excused = if self.plan.is_some() || coming_up { passed } else { Duration::ZERO };
+            let failures = &mut self.resources[index].failures;
+            failures.iter_mut().for_each(|at| *at = *at + excused);
+            failures.retain(|at| now < *at + window);
         }
     }
 

@@ -1,6 +1,7 @@
-//! Plans: the calls that bring resources up or down, one after the other, then a check of each.
+//! Plans: the calls that bring resources up or down, one group after the other, then a check of each.
 //!
-//! Resources start in the order of the configuration and stop in the reverse order. Every plan has a deadline that is
+//! Resources start in the order of the configuration and stop in the reverse order; those of one group of `RES_PARALLEL`
+//! together. Every plan has a deadline that is
 //! announced with PROGRESS, so that no peer waits for ever.
 
 use std::collections::VecDeque;
@@ -21,10 +22,10 @@ pub const KILL_GRACE: Duration = Duration::from_secs(2);
 pub struct Plan {
     /// Which way it goes.
     pub direction: Direction,
-    /// Calls not begun yet, by index of the resource.
-    pub steps: VecDeque<(usize, Call)>,
-    /// The call that runs or waits for its resource to be free.
-    pub current: Option<(usize, Call)>,
+    /// Calls not begun yet, by index of the resource; those that stand together run together.
+    pub steps: VecDeque<Vec<(usize, Call)>>,
+    /// The calls that run or wait for their resources to be free.
+    pub current: Vec<(usize, Call)>,
     /// Resources to be checked at the end, without those that have been.
     pub touched: Vec<usize>,
     /// Resources that it is to start.
@@ -40,14 +41,11 @@ impl Plan {
     #[must_use]
     pub fn up(resources: &[Resource], restart: bool, now: BootTime) -> Self {
         let mut steps = VecDeque::new();
-        for (index, resource) in resources.iter().enumerate() {
-            if resource.held || resource.state == ResourceState::Up {
-                continue;
-            }
+        for group in groups(resources, |resource| !resource.held && resource.state != ResourceState::Up) {
             if restart {
-                steps.push_back((index, Call::Stop));
+                steps.push_back(each(&group, Call::Stop));
             }
-            steps.push_back((index, Call::Start));
+            steps.push_back(each(&group, Call::Start));
         }
         Self::new(Direction::Starting, steps, resources, now)
     }
@@ -55,24 +53,44 @@ impl Plan {
     /// Brings down, in reverse order, whatever of `which` is not confirmed down.
     #[must_use]
     pub fn down(resources: &[Resource], which: impl Fn(&Resource) -> bool, now: BootTime) -> Self {
-        let steps = resources
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, resource)| resource.state != ResourceState::Down && which(resource))
-            .map(|(index, _)| (index, Call::Stop))
-            .collect();
+        let groups = groups(resources, |resource| resource.state != ResourceState::Down && which(resource));
+        let steps = groups.iter().rev().map(|group| each(group, Call::Stop)).collect();
         Self::new(Direction::Stopping, steps, resources, now)
     }
 
-    fn new(direction: Direction, steps: VecDeque<(usize, Call)>, resources: &[Resource], now: BootTime) -> Self {
-        let mut touched: Vec<usize> = steps.iter().map(|(index, _)| *index).collect();
-        touched.dedup();
-        let starts = steps.iter().filter(|(_, call)| *call == Call::Start).map(|(index, _)| *index).collect();
-        let calls: Duration = steps.iter().map(|(index, call)| resources[*index].limit(*call) + KILL_GRACE).sum();
+    fn new(direction: Direction, steps: VecDeque<Vec<(usize, Call)>>, resources: &[Resource], now: BootTime) -> Self {
+        let mut touched: Vec<usize> = Vec::new();
+        for (index, _) in steps.iter().flatten() {
+            if !touched.contains(index) {
+                touched.push(*index);
+            }
+        }
+        let starts = steps.iter().flatten().filter(|(_, call)| *call == Call::Start).map(|(index, _)| *index).collect();
+        let longest =
+            |calls: &Vec<(usize, Call)>| calls.iter().map(|(index, call)| resources[*index].limit(*call)).max();
+        let calls: Duration = steps.iter().map(|calls| longest(calls).unwrap_or_default() + KILL_GRACE).sum();
         let check = touched.iter().map(|index| resources[*index].limit(Call::Check) + KILL_GRACE).max();
         // A check that runs already may have to be waited for before the first call.
         let until = now + calls + check.unwrap_or_default() + KILL_GRACE;
-        Self { direction, steps, current: None, touched, starts, verifying: false, until }
+        Self { direction, steps, current: Vec::new(), touched, starts, verifying: false, until }
     }
+}
+
+/// Indices of the resources that `which` names, those that may run together in one group, in the order of the configuration.
+fn groups(resources: &[Resource], which: impl Fn(&Resource) -> bool) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, resource) in resources.iter().enumerate() {
+        if groups.is_empty() || !resource.settings.beside_previous {
+            groups.push(Vec::new());
+        }
+        if which(resource) {
+            groups.last_mut().expect("there is one by now").push(index);
+        }
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+fn each(group: &[usize], call: Call) -> Vec<(usize, Call)> {
+    group.iter().map(|index| (*index, call)).collect()
 }

@@ -1,7 +1,5 @@
 //! What the supervisor shows: its report for the database, its history, its notes for the log.
 
-use std::time::Duration;
-
 use super::{Command, Ending, Note, Supervisor, TICK};
 use crate::decide::Action;
 use crate::detector::same_word;
@@ -119,7 +117,7 @@ impl Supervisor {
         let renews = |command: &Command| matches!(command, Command::Run { lease: true, .. });
         let report = self.report();
         let due = self.now >= self.next_tick || commands.iter().any(renews);
-        let changed = self.published.as_ref().is_none_or(|before| !shows_the_same(before, &report));
+        let changed = self.published.as_mut().is_none_or(|before| !shows_the_same(before, &report));
         let already = commands.iter().any(said);
         if !(due || changed || already) {
             return commands;
@@ -138,12 +136,10 @@ impl Supervisor {
     }
 }
 
-/// Apart from how long checks take, which is not worth a write.
-fn shows_the_same(a: &SuperviseReport, b: &SuperviseReport) -> bool {
-    let bare = |report: &SuperviseReport| {
-        let mut bare = report.clone();
-        bare.resources.iter_mut().for_each(|resource| resource.duration = Duration::ZERO);
-        bare
-    };
-    bare(a) == bare(b)
+/// Apart from how long checks take, which is not worth a write. This is asked after every check of every resource.
+fn shows_the_same(before: &mut SuperviseReport, now: &SuperviseReport) -> bool {
+    for (old, new) in before.resources.iter_mut().zip(&now.resources) {
+        old.duration = new.duration;
+    }
+    before == now
 }

@@ -18,6 +18,7 @@ mod no_stale_word;
 mod one_active;
 mod one_call;
 mod one_holder;
+mod ordered_starts;
 mod releases_go_on;
 mod standby_renews_nothing;
 mod stored_terms;
@@ -85,6 +86,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(standby_renews_nothing::StandbyRenewsNothing::default()),
         Box::new(releases_go_on::ReleasesGoOn::default()),
         Box::new(maintenance_moves_nothing::MaintenanceMovesNothing),
+        Box::new(ordered_starts::OrderedStarts),
     ]
 }
 
