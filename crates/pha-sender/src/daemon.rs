@@ -36,10 +36,7 @@ impl Sender {
     /// Takes a new incarnation, which is on disk before the first heartbeat.
     pub fn new(daemon: &Daemon) -> anyhow::Result<Self> {
         let config = &daemon.config;
-        let settings = BeatSettings {
-            interval: config.heartbeat_interval,
-            silence_limit: config.lease.saturating_sub(config.dead_time),
-        };
+        let settings = BeatSettings::new(config.heartbeat_interval, config.dead_time, config.lease);
         let now = now();
         let mut sender = Self {
             me: daemon.me.id,

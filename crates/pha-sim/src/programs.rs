@@ -53,10 +53,8 @@ impl Cluster {
         let now = self.local(n);
         let wall = self.wall();
         let node = &mut self.nodes[n];
-        let settings = BeatSettings {
-            interval: node.settings.heartbeat_interval,
-            silence_limit: node.settings.lease.saturating_sub(node.settings.dead_time),
-        };
+        let times = &node.settings;
+        let settings = BeatSettings::new(times.heartbeat_interval, times.dead_time, times.lease);
         let incarnation = node.record.sender.incarnation.saturating_add(1).max(wall);
         let serial = Serial { incarnation, sequence: 0 };
         node.record.sender.incarnation = incarnation;
