@@ -31,7 +31,7 @@ mod parse_tests;
 mod times_tests;
 
 pub use agent::{AgentFeatures, agent_features};
-pub use config::{Auth, Config, Node, ResourceConfig, Split};
+pub use config::{Auth, Config, Node, Profile, ResourceConfig, Split};
 pub use home::Home;
 pub use keys::nearest;
 pub use problem::{ConfigErrors, Problem};

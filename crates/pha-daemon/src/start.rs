@@ -19,6 +19,7 @@ use pha_sys::signals::Signals;
 use pha_sys::{clock, exit};
 
 use crate::key;
+use crate::realtime;
 use crate::reload::Reloaded;
 use crate::waker::Waker;
 
@@ -208,6 +209,7 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     let signals = Signals::new().map_err(|error| Refusal::new(exit::OS_ERR, format!("signals: {error}")))?;
     let log = logging::init(Some(&log_file), config.debug)
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
+    realtime::take(program, &config).map_err(|refusal| Refusal::new(exit::NO_PERM, refusal))?;
     let database = Database::new(&var_dir, &me.name);
     log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
     if program == Program::Supervise {

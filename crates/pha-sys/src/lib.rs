@@ -20,6 +20,7 @@ pub mod logging;
 mod packets;
 pub mod pidfile;
 pub mod poll;
+pub mod realtime;
 pub mod remedy;
 pub mod resolve;
 pub mod signals;
