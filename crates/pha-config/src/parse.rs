@@ -117,7 +117,8 @@ fn read_program(reader: &mut Reader, config: &mut Config) {
 }
 
 fn read_times(reader: &mut Reader, config: &mut Config) {
-    reader.read("PROFILE", &mut config.profile, |text| choice(text, &[("usual", Profile::Usual), ("lan", Profile::Lan)]));
+    reader
+        .read("PROFILE", &mut config.profile, |text| choice(text, &[("usual", Profile::Usual), ("lan", Profile::Lan)]));
     config.heartbeat_interval = config.profile.heartbeat_interval();
     reader.read("HEARTBEAT_INT", &mut config.heartbeat_interval, |text| milliseconds(text, 5..=10_000));
     if config.needs_realtime() && !config.realtime {

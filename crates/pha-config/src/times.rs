@@ -65,10 +65,7 @@ pub const INEQUALITIES: [Inequality; 7] = [
         key: "DEADTIME",
         least: "2 × HEARTBEAT_INT",
         otherwise: "one lost heartbeat, without the time to ask again, would make a dead peer",
-        place: [
-            "crates/pha-core/src/detector.rs",
-            "suspect after 1.5 intervals, then twenty questions before dead",
-        ],
+        place: ["crates/pha-core/src/detector.rs", "suspect after 1.5 intervals, then twenty questions before dead"],
         unit: Unit::Milliseconds,
         most: 58_500,
         value: |config| config.dead_time,

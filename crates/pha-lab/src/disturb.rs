@@ -92,7 +92,8 @@ fn disturb(lab: &Lab, options: &DisturbOptions) -> Result<u32> {
     let _busy = (0..options.busy).map(|_| Busy::start()).collect::<Result<Vec<_>>>()?;
     let mut stops = 0;
     while options.stop > 0 && Instant::now() < until {
-        for (node, program) in lab.nodes().iter().flat_map(|node| [(node, Program::Sender), (node, Program::Receiver)]) {
+        for (node, program) in lab.nodes().iter().flat_map(|node| [(node, Program::Sender), (node, Program::Receiver)])
+        {
             node.signal("STOP", &[program])?;
             std::thread::sleep(Duration::from_millis(options.stop));
             node.signal("CONT", &[program])?;
@@ -148,7 +149,9 @@ impl Seen {
         let now = (peer.liveness, peer.liveness_since);
         let Some((before, since)) = self.last.replace(now).filter(|before| *before != now) else { return };
         match (before, now.0) {
-            (Liveness::Alive, Liveness::Dead) => (self.suspicions, self.deaths) = (self.suspicions + 1, self.deaths + 1),
+            (Liveness::Alive, Liveness::Dead) => {
+                (self.suspicions, self.deaths) = (self.suspicions + 1, self.deaths + 1)
+            }
             (_, Liveness::Dead) => self.deaths += 1,
             (_, Liveness::Suspect) | (Liveness::Alive, _) => self.suspicions += 1,
             (Liveness::Suspect, _) => self.longest_suspicion = self.longest_suspicion.max(now.1.since(since)),
@@ -215,7 +218,8 @@ impl Cost {
             let stat = fs::read_to_string(format!("{process}/stat"))?;
             let after_name = stat.rsplit_once(')').context("a stat line")?.1;
             sum.wakes += number(&fs::read_to_string(format!("{process}/status"))?, "voluntary_ctxt_switches:")?;
-            sum.ticks += after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum::<u64>();
+            sum.ticks +=
+                after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum::<u64>();
             sum.pss += number(&fs::read_to_string(format!("{process}/smaps_rollup"))?, "Pss:")?;
         }
         Ok(sum)

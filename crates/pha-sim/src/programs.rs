@@ -124,7 +124,7 @@ impl Cluster {
         }
         let reports: Vec<_> = receiver.peers.iter().map(|peer| peer.core.report().clone()).collect();
         let lost = self.nodes[n].record.receiver.pid == 0;
-        if brings_news(&receiver.published, &reports) || lost || now >= receiver.next_tick {
+        if brings_news(&receiver.published, reports.iter()) || lost || now >= receiver.next_tick {
             receiver.next_tick = now + TICK;
             receiver.published.clone_from(&reports);
             let section = ReceiverSection { pid: PID, tick: now, peers: reports, ..ReceiverSection::default() };

@@ -8,6 +8,7 @@
 //! longer than its documentation says, and what a daemon's loop calls does not block at all.
 
 pub mod agent;
+pub mod allocations;
 pub mod arp;
 pub mod clock;
 pub mod daemonize;
@@ -28,3 +29,7 @@ mod socket;
 pub mod swap;
 pub mod udp;
 pub mod watch;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
