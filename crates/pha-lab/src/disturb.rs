@@ -66,7 +66,11 @@ pub fn run(options: &DisturbOptions) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(moves > 0)))
 }
 
-fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
+/// Disturbs nodes that are healthy, and prints what was counted. How often the service moved, or two nodes had it.
+///
+/// # Errors
+/// A fault could not be made, or a daemon has ended.
+pub fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
     let holders = lab.watch_holders();
     let watches: Vec<_> = lab.nodes().iter().map(Watch::start).collect();
     let before = lab.nodes().iter().map(Cost::of).collect::<Result<Vec<_>>>()?;
