@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use pha_config::{Config, Node};
+use pha_daemon::realtime;
 use pha_sys::{exit, resolve};
 use serde_json::{Map, Value, json};
 
@@ -42,6 +43,7 @@ fn find(session: &Session) -> Findings {
     let mut findings = Findings::default();
     findings.warnings.extend(config.warnings().iter().map(ToString::to_string));
     findings.problems.extend(config.local_node(Some(&session.node), "").err().map(|stranger| stranger.to_string()));
+    findings.problems.extend(realtime::problem(config));
     let file = config.file.display().to_string();
     names(&mut findings, &file, &config.nodes, &session.node, resolve::addresses);
     findings
@@ -127,6 +129,7 @@ fn text(findings: &Findings, config: Option<&Config>) -> String {
             period(config.supervise_interval),
             period(config.failure_bound())
         ));
+        lines.push(format!("real-time scheduling: {}", realtime::outlook(config)));
         lines.push("the configuration is good".to_owned());
     }
     lines.join("\n")

@@ -22,6 +22,9 @@ const OWN_TIME: Duration = Duration::from_millis(20);
 /// How long the wire is asked for another holder, forks included; it begins when a peer is suspect.
 const PROBE: Duration = Duration::from_millis(150);
 
+/// A shorter interval is only kept by a program that the kernel prefers to others.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
+
 /// `etc/config`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -45,9 +48,14 @@ pub struct Config {
     pub nodes: Vec<Node>,
     /// `GW`; empty switches the gateway test off.
     pub gateways: Vec<IpAddr>,
-    /// `HEARTBEAT_INT`: period of heartbeats. Default 200 ms.
+    /// `PROFILE`: what the times follow. Default `usual`.
+    pub profile: Profile,
+    /// `REALTIME`: real-time scheduling and locked memory where permitted. Default `auto`, which is true.
+    pub realtime: bool,
+    /// `HEARTBEAT_INT`: period of heartbeats. Default 200 ms, with `PROFILE=lan` 10.
     pub heartbeat_interval: Duration,
-    /// `DEADTIME`: silence after which a peer is dead; at least two heartbeat intervals. Default 3 of them.
+    /// `DEADTIME`: silence after which a peer is dead; at least two heartbeat intervals. Default 2 of them
+    /// where an address can be asked before anybody takes over, else 3 (ADR 0017).
     pub dead_time: Duration,
     /// `INITDEAD`: how long a starting node waits for a first heartbeat; at least the dead time.
     pub init_dead: Duration,
@@ -160,6 +168,24 @@ pub enum Auth {
     Off,
 }
 
+/// `PROFILE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// A heartbeat every 200 ms: any machine and any network. The default.
+    Usual,
+    /// A heartbeat every 10 ms: nodes on one switch, with real-time scheduling.
+    Lan,
+}
+
+impl Profile {
+    pub(crate) const fn heartbeat_interval(self) -> Duration {
+        match self {
+            Self::Usual => Duration::from_millis(200),
+            Self::Lan => Duration::from_millis(10),
+        }
+    }
+}
+
 /// `SPLIT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
@@ -244,6 +270,12 @@ impl Config {
     #[must_use]
     pub fn agent_path(&self, home: &Home, agent: &str) -> PathBuf {
         self.home_in_use(home).res().join(agent)
+    }
+
+    /// Whether the heartbeat is so short that only real-time scheduling keeps it.
+    #[must_use]
+    pub fn needs_realtime(&self) -> bool {
+        self.heartbeat_interval < SHORTEST_HEARTBEAT
     }
 
     /// How long an unplanned takeover takes at most: dead time (or until the wire has answered, if a heartbeat is so short

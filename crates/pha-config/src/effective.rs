@@ -3,13 +3,25 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Auth, Config, ResourceConfig, Split};
+use crate::config::{Auth, Config, Profile, ResourceConfig, Split};
 use crate::home::Home;
 use crate::keys::{ADDRESS, CHECK, LIMITS, PARALLEL, RESOURCE};
 use crate::value::in_seconds;
 
 /// Keys that may differ between nodes.
-const LOCAL: [&str; 8] = ["DEBUG", "INSTALLDIR", "LOGPATH", "DAEMON", "PINGTIMEOUT", "GW", "VARDIR", "TRACE_SIZE"];
+const LOCAL: [&str; 10] = [
+    "DEBUG",
+    "INSTALLDIR",
+    "LOGPATH",
+    "DAEMON",
+    "PINGTIMEOUT",
+    "GW",
+    "VARDIR",
+    "TRACE_SIZE",
+    "REALTIME",
+    // What it sets is shared.
+    "PROFILE",
+];
 
 impl Config {
     /// Every key with its value in force, in the order of the documentation; per-resource limits only where they
@@ -71,8 +83,13 @@ impl Config {
         ]
     }
 
-    fn times(&self) -> [(&'static str, String); 8] {
+    fn times(&self) -> [(&'static str, String); 9] {
+        let profile = match self.profile {
+            Profile::Usual => "usual",
+            Profile::Lan => "lan",
+        };
         [
+            ("PROFILE", profile.to_owned()),
             ("HEARTBEAT_INT", in_milliseconds(self.heartbeat_interval)),
             ("DEADTIME", in_milliseconds(self.dead_time)),
             ("INITDEAD", in_milliseconds(self.init_dead)),
@@ -84,7 +101,7 @@ impl Config {
         ]
     }
 
-    fn policies(&self) -> [(&'static str, String); 11] {
+    fn policies(&self) -> [(&'static str, String); 12] {
         let auth = match self.auth {
             Auth::Auto => "auto",
             Auth::Required => "required",
@@ -104,6 +121,7 @@ impl Config {
             ("CLUSTER", self.cluster.clone()),
             ("AUTH", auth.to_owned()),
             ("WITNESS", switched(self.witness)),
+            ("REALTIME", if self.realtime { "auto" } else { "off" }.to_owned()),
             ("SPLIT", split.to_owned()),
             ("VARDIR", self.place.as_ref().map_or_else(written, |home| text(&self.var_dir(home)))),
             ("TRACE_SIZE", (self.trace_size >> 20).to_string()),

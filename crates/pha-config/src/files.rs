@@ -34,10 +34,9 @@ impl Config {
         let bytes = read(&path).map_err(|wrong| ConfigErrors(vec![Problem::new(&path, None, "", wrong)]))?;
         let mut problems = Vec::new();
         let text = decode(&bytes, &path, &mut problems);
-        let (mut config, more) = assemble(&text, &path);
+        let (mut config, more) = assemble(&text, &path, Some(home));
         problems.extend(more);
         problems.extend(permissions(&path, WRITABLE, "644").err().map(|wrong| Problem::new(&path, None, "", wrong)));
-        config.settle_home(home);
         problems.extend(config.key_problem(home));
         problems.extend(config.resources.iter().filter_map(|resource| config.agent_problem(home, resource)));
         problems.extend(config.resources.iter().filter_map(|resource| config.renewal_problem(home, resource)));
@@ -47,7 +46,7 @@ impl Config {
     }
 
     /// Decides between the home and `INSTALLDIR`.
-    fn settle_home(&mut self, home: &Home) {
+    pub(crate) fn settle_home(&mut self, home: &Home) {
         self.place = Some(home.clone());
         let Some(dir) = self.install_dir.clone() else { return };
         if same_folder(&dir, home.root()) {
@@ -64,6 +63,13 @@ impl Config {
         };
         let warning = self.warning("INSTALLDIR", &what, &format!("write INSTALLDIR={home_name}, or remove the line"));
         self.found.push(warning);
+    }
+
+    /// Whether some leased resource's agent can ask who holds it, and is to be asked. What cannot be read is no witness.
+    pub(crate) fn has_witness(&self) -> bool {
+        let Some(home) = &self.place else { return false };
+        let features = |resource: &ResourceConfig| agent_features(&self.agent_path(home, &resource.agent));
+        self.witness && self.resources.iter().any(|one| features(one).is_ok_and(|found| found.lease && found.probe))
     }
 
     /// The key is there if it must be, and nobody else's.

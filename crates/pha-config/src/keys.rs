@@ -1,7 +1,7 @@
 //! The words of the file, and what somebody may have meant by another one.
 
 /// Every key that stands alone, in the order in which they are shown.
-pub(crate) const PLAIN: [&str; 28] = [
+pub(crate) const PLAIN: [&str; 30] = [
     "DEBUG",
     "INSTALLDIR",
     "LOGPATH",
@@ -11,6 +11,7 @@ pub(crate) const PLAIN: [&str; 28] = [
     "SUPERVISE_INT",
     "NODES",
     "GW",
+    "PROFILE",
     "HEARTBEAT_INT",
     "DEADTIME",
     "INITDEAD",
@@ -27,6 +28,7 @@ pub(crate) const PLAIN: [&str; 28] = [
     "CLUSTER",
     "AUTH",
     "WITNESS",
+    "REALTIME",
     "SPLIT",
     "VARDIR",
     "TRACE_SIZE",

@@ -33,7 +33,7 @@ mod resources_tests;
 mod times_tests;
 
 pub use agent::{AgentFeatures, agent_features};
-pub use config::{Auth, BuiltInCheck, Config, Node, ResourceConfig, Split};
+pub use config::{Auth, BuiltInCheck, Config, Node, Profile, ResourceConfig, Split};
 pub use home::Home;
 pub use keys::nearest;
 pub use problem::{ConfigErrors, Problem};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Auth, Config, Split};
+use crate::config::{Auth, Config, Profile, Split};
+use crate::home::Home;
 use crate::problem::{ConfigErrors, Problem, Wrong};
 use crate::reader::Reader;
 use crate::value::{
@@ -12,16 +13,13 @@ use crate::value::{
 };
 use crate::{nodes, resources, times};
 
-/// A shorter interval needs a scheduling class that ordinary programs do not get.
-const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
-
 impl Config {
-    /// The configuration that `text` is; `file` only names it in errors. Reads nothing.
+    /// The configuration that `text` is; `file` only names it in errors. Reads nothing, so no agent counts as a witness.
     ///
     /// # Errors
     /// Every problem at once, in the order of the lines.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
-        let (config, problems) = assemble(text, file);
+        let (config, problems) = assemble(text, file, None);
         settle(config, problems)
     }
 }
@@ -35,15 +33,19 @@ pub(crate) fn settle(config: Config, mut problems: Vec<Problem>) -> Result<Confi
     Err(ConfigErrors(problems))
 }
 
-/// Reads all of `text`. With problems, the configuration is only good for finding more of them.
-pub(crate) fn assemble(text: &str, file: &Path) -> (Config, Vec<Problem>) {
+/// Reads all of `text`. With problems, the configuration is only good for finding more of them. `home` has the agents.
+pub(crate) fn assemble(text: &str, file: &Path, home: Option<&Home>) -> (Config, Vec<Problem>) {
     let mut reader = Reader::new(text, file);
     let mut config = defaults(file);
     read_program(&mut reader, &mut config);
-    read_times(&mut reader, &mut config);
-    read_failures(&mut reader, &mut config);
+    if let Some(home) = home {
+        config.settle_home(home);
+    }
+    read_limits(&mut reader, &mut config);
     config.nodes = nodes::read(&mut reader);
     config.resources = resources::read(&mut reader, &config);
+    read_times(&mut reader, &mut config);
+    read_failures(&mut reader, &mut config);
     config.restart_window = times::default_of("RESTART_WINDOW", config.restart_window, &config);
     reader.read("RESTART_WINDOW", &mut config.restart_window, |text| seconds(text, 1..=86_400));
     times::check(&mut reader, &config);
@@ -67,6 +69,8 @@ fn defaults(file: &Path) -> Config {
         supervise_interval: ms(2000),
         nodes: Vec::new(),
         gateways: Vec::new(),
+        profile: Profile::Usual,
+        realtime: true,
         heartbeat_interval: ms(200),
         dead_time: ms(600),
         init_dead: ms(1200),
@@ -108,12 +112,21 @@ fn read_program(reader: &mut Reader, config: &mut Config) {
     reader.read("VARDIR", &mut config.var_dir, |text| absolute_path(text).map(Some));
     reader.read("TRACE_SIZE", &mut config.trace_size, |text| whole::<u64>(text, 0..=64, " MiB").map(|size| size << 20));
     reader.read("WITNESS", &mut config.witness, switch);
+    reader.read("REALTIME", &mut config.realtime, |text| choice(text, &[("auto", true), ("off", false)]));
     reader.read("SPLIT", &mut config.split, split);
 }
 
 fn read_times(reader: &mut Reader, config: &mut Config) {
-    reader.read("HEARTBEAT_INT", &mut config.heartbeat_interval, heartbeat_interval);
-    config.dead_time = config.heartbeat_interval * 3;
+    reader
+        .read("PROFILE", &mut config.profile, |text| choice(text, &[("usual", Profile::Usual), ("lan", Profile::Lan)]));
+    config.heartbeat_interval = config.profile.heartbeat_interval();
+    reader.read("HEARTBEAT_INT", &mut config.heartbeat_interval, |text| milliseconds(text, 5..=10_000));
+    if config.needs_realtime() && !config.realtime {
+        let what = "a heartbeat below 50 ms needs real-time scheduling, and REALTIME=off";
+        let wrong = Wrong::new(what, "write HEARTBEAT_INT=50 or more, or REALTIME=auto");
+        reader.refuse_rule(&["HEARTBEAT_INT", "PROFILE", "REALTIME"], wrong);
+    }
+    config.dead_time = config.heartbeat_interval * if config.has_witness() { 2 } else { 3 };
     reader.read("DEADTIME", &mut config.dead_time, |text| milliseconds(text, 10..=58_500));
     config.init_dead = (config.dead_time * 2).max(Duration::from_secs(1));
     reader.read("INITDEAD", &mut config.init_dead, |text| milliseconds(text, 10..=600_000));
@@ -123,10 +136,13 @@ fn read_times(reader: &mut Reader, config: &mut Config) {
     reader.read("LEASE", &mut config.lease, |text| seconds(text, 2..=60));
 }
 
-fn read_failures(reader: &mut Reader, config: &mut Config) {
+fn read_limits(reader: &mut Reader, config: &mut Config) {
     reader.read("START_TIMEOUT", &mut config.start_timeout, resources::limit);
     reader.read("STOP_TIMEOUT", &mut config.stop_timeout, resources::limit);
     reader.read("CHECK_TIMEOUT", &mut config.check_timeout, resources::limit);
+}
+
+fn read_failures(reader: &mut Reader, config: &mut Config) {
     reader.read("RESTARTS", &mut config.restarts, |text| whole(text, 0..=100, ""));
     config.unfit_time = times::default_of("UNFIT_TIME", config.unfit_time, config);
     reader.read("UNFIT_TIME", &mut config.unfit_time, |text| seconds(text, 1..=86_400));
@@ -135,15 +151,6 @@ fn read_failures(reader: &mut Reader, config: &mut Config) {
     let mut failback = false;
     reader.read("FAILBACK", &mut failback, switch);
     config.failback = failback.then_some(config.failback_after);
-}
-
-fn heartbeat_interval(text: &str) -> Result<Duration, Wrong> {
-    let interval = milliseconds(text, 5..=10_000)?;
-    if interval < SHORTEST_HEARTBEAT {
-        let what = "below 50 ms a heartbeat needs real-time scheduling, which pha does not ask for yet";
-        return Err(Wrong::new(what, "write HEARTBEAT_INT=50 or more"));
-    }
-    Ok(interval)
 }
 
 fn split(text: &str) -> Result<Split, Wrong> {

@@ -94,8 +94,28 @@ fn times_that_depend_on_others_follow_them() {
     assert_eq!(config.failback, Some(ms(7000)));
 }
 
+#[test]
+fn the_lan_profile_is_a_heartbeat_of_10_ms_and_whatever_follows() {
+    let ms = Duration::from_millis;
+    let config = parse("NODES=a b\nPROFILE=lan");
+    assert_eq!((config.heartbeat_interval, config.dead_time, config.init_dead), (ms(10), ms(30), ms(1000)));
+    assert!(config.needs_realtime());
+    assert_eq!(parse("NODES=a b\nPROFILE=lan\nHEARTBEAT_INT=20").heartbeat_interval, ms(20));
+    assert!(!parse("NODES=a b\nHEARTBEAT_INT=50\nREALTIME=off").needs_realtime());
+}
+
+#[test]
+fn a_heartbeat_that_needs_real_time_is_refused_without() {
+    for (line, number) in [("HEARTBEAT_INT=49", 3), ("PROFILE=lan", 3)] {
+        let text = format!("NODES=a b\nREALTIME=off\n{line}\n");
+        let errors = Config::parse(&text, Path::new("config")).unwrap_err();
+        let [problem] = &errors.0[..] else { panic!("{errors}") };
+        assert_eq!((problem.line, problem.what.contains("REALTIME=off")), (Some(number), true), "{problem}");
+    }
+}
+
 /// A bad value for every key, and what the message has to contain.
-const WRONG: [(&str, &str); 76] = [
+const WRONG: [(&str, &str); 77] = [
     ("DEBUG=2", "write 0 or 1"),
     ("DEBUG=", "there is no value"),
     ("INSTALLDIR=opt/pha", "begin it with /"),
@@ -119,7 +139,8 @@ const WRONG: [(&str, &str); 76] = [
     ("GW=10.0.0.1 10.0.0.1", "stands here twice"),
     ("GW=0.0.0.0", "no single machine's address"),
     ("HEARTBEAT_INT=4", "from 5 to 10000 ms"),
-    ("HEARTBEAT_INT=49", "real-time scheduling"),
+    ("PROFILE=wan", "write usual or lan"),
+    ("REALTIME=on", "write auto or off"),
     ("HEARTBEAT_INT=10001", "from 5 to 10000 ms"),
     ("DEADTIME=9", "from 10 to 58500 ms"),
     ("DEADTIME=58501", "from 10 to 58500 ms"),
@@ -352,7 +373,7 @@ proptest! {
     fn any_bytes_are_a_configuration_or_problems_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut problems = Vec::new();
         let text = decode(&bytes, Path::new("config"), &mut problems);
-        let (config, more) = assemble(&text, Path::new("config"));
+        let (config, more) = assemble(&text, Path::new("config"), None);
         prop_assert!(!config.nodes.is_empty() || !problems.is_empty() || !more.is_empty());
         for problem in problems.iter().chain(&more) {
             prop_assert!(!problem.to_string().contains(char::is_control), "{problem}");
@@ -361,7 +382,7 @@ proptest! {
 
     #[test]
     fn nearly_right_lines_are_a_configuration_or_problems_and_never_a_panic(lines in prop::collection::vec(line(), 0..12)) {
-        let (_, problems) = assemble(&lines.join("\n"), Path::new("config"));
+        let (_, problems) = assemble(&lines.join("\n"), Path::new("config"), None);
         for problem in problems {
             prop_assert!(problem.line.is_none_or(|line| (1..=lines.len()).contains(&line)));
             prop_assert!(!problem.to_string().contains('\n'));

@@ -65,6 +65,21 @@ fn a_sound_tree_loads_without_a_word() {
 }
 
 #[test]
+fn two_intervals_are_enough_where_an_address_can_be_asked() {
+    let dead = |lines: &str, features: &str| {
+        let tree = Tree::new(&format!("{GOOD}{lines}"));
+        tree.write("res/test", &format!("#!/bin/sh\n# pha: {features}\n"), 0o755);
+        tree.load().dead_time.as_millis()
+    };
+    assert_eq!(dead("", "lease probe"), 400);
+    assert_eq!(dead("", "lease"), 600);
+    assert_eq!(dead("", "probe"), 600);
+    assert_eq!(dead("WITNESS=off\n", "lease probe"), 600);
+    assert_eq!(dead("DEADTIME=500\n", "lease probe"), 500);
+    assert_eq!(dead("HEARTBEAT_INT=50\n", "lease probe announce"), 100);
+}
+
+#[test]
 fn a_missing_configuration_says_how_to_name_another_place() {
     let tree = Tree::new(GOOD);
     fs::remove_file(tree.path("etc/config")).unwrap();

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use pha_config::Config;
+use pha_config::{Config, Home};
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -20,6 +21,19 @@ fn parse(text: &str) -> Config {
 fn plain_keys(config: &Config) -> BTreeSet<String> {
     let keys = config.effective().into_iter().map(|(key, _)| key);
     keys.filter(|key| !["RES_", "ADDR_"].iter().any(|prefix| key.starts_with(prefix))).collect()
+}
+
+/// The shipped configuration beside the shipped agents.
+fn installed() -> Config {
+    let tree = tempfile::tempdir().unwrap();
+    let files = ["etc/config", "res/service", "res/ipaddr"];
+    for (file, mode) in files.into_iter().zip([0o644, 0o755, 0o755]) {
+        let to = tree.path().join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(shipped(file), &to).unwrap();
+        fs::set_permissions(&to, Permissions::from_mode(mode)).unwrap();
+    }
+    Config::load(&Home::at(tree.path())).unwrap()
 }
 
 /// The lines of the file that set something once their `#` is removed: `#KEY=value` without a blank.
@@ -56,12 +70,14 @@ fn the_shipped_configuration_is_the_documented_example() {
 fn the_shipped_configuration_shows_every_other_key_with_its_default() {
     let text = fs::read_to_string(shipped("etc/config")).unwrap();
     let config = parse(&text);
-    let defaults: Vec<_> = config.effective();
+    // What is not said of places is empty in what was only parsed; times know their agents.
+    let (places, times) = (config.effective(), installed().effective());
+    let of = |key: &str| if key.ends_with("DIR") || key.ends_with("PATH") { &places } else { &times };
     let mut missing = plain_keys(&config);
     let said = text.lines().filter(|line| !line.starts_with('#'));
     for line in said.chain(commented(&text)).filter(|line| line.contains('=')) {
         let (key, value) = line.split_once('=').unwrap();
-        let default = defaults.iter().find(|(known, _)| known == key);
+        let default = of(key).iter().find(|(known, _)| known == key);
         if missing.remove(key) && key != "VARDIR" {
             assert_eq!(default.unwrap().1, value, "{key}");
         }

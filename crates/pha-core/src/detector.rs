@@ -217,7 +217,7 @@ pub fn same_word(a: Word, b: Word) -> bool {
 
 /// Whether reports have changed in what others act on; figures alone can wait for the next tick.
 #[must_use]
-pub fn brings_news(before: &[PeerReport], after: &[PeerReport]) -> bool {
+pub fn brings_news<'a>(before: &[PeerReport], after: impl ExactSizeIterator<Item = &'a PeerReport>) -> bool {
     let news = |a: &PeerReport, b: &PeerReport| {
         a.liveness != b.liveness
             || a.saying != b.saying
@@ -392,7 +392,7 @@ mod tests {
         let mut d = detector();
         d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
         let old = d.report().clone();
-        let news = |new: PeerReport| brings_news(std::slice::from_ref(&old), &[new]);
+        let news = |new: PeerReport| brings_news(std::slice::from_ref(&old), [new].iter());
         assert!(!news(old.clone()));
         assert!(!news(PeerReport { supervise_age: Duration::from_secs(1), heard_at: Some(at(9)), ..old.clone() }));
         assert!(news(PeerReport { liveness: Liveness::Suspect, ..old.clone() }));
@@ -400,7 +400,7 @@ mod tests {
         assert!(news(PeerReport { progress_until: Some(at(9)), ..old.clone() }));
         assert!(news(PeerReport { reply_wanted: Serial { incarnation: 1, sequence: 1 }, ..old.clone() }));
         assert!(news(PeerReport { config_differs: true, ..old.clone() }));
-        assert!(brings_news(&[], std::slice::from_ref(&old)));
+        assert!(brings_news(&[], [old].iter()));
     }
 
     #[test]

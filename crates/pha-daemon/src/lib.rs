@@ -6,6 +6,7 @@
 pub mod key;
 pub mod peers;
 pub mod publisher;
+pub mod realtime;
 pub mod recorder;
 pub mod reload;
 mod ring;

@@ -15,7 +15,7 @@ fn at(ms: u64) -> BootTime {
 }
 
 fn beat() -> Beat {
-    let settings = BeatSettings { interval: Duration::from_millis(200), silence_limit: Duration::from_millis(2400) };
+    let settings = BeatSettings::new(Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(3));
     Beat::new(settings, at(0))
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use anyhow::Context as _;
 use pha_config::{Config, Home, Node};
 use pha_status::Database;
 use pha_sys::daemonize::{self, Ready};
@@ -16,9 +17,11 @@ use pha_sys::logging::{self, Log};
 use pha_sys::pidfile::{PidFile, PidFileError};
 use pha_sys::remedy::remedy;
 use pha_sys::signals::Signals;
+use pha_sys::watch::FileWatch;
 use pha_sys::{clock, exit};
 
 use crate::key;
+use crate::realtime;
 use crate::reload::Reloaded;
 use crate::waker::Waker;
 
@@ -208,6 +211,7 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     let signals = Signals::new().map_err(|error| Refusal::new(exit::OS_ERR, format!("signals: {error}")))?;
     let log = logging::init(Some(&log_file), config.debug)
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
+    realtime::take(program, &config).map_err(|refusal| Refusal::new(exit::NO_PERM, refusal))?;
     let database = Database::new(&var_dir, &me.name);
     log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
     if program == Program::Supervise {
@@ -229,8 +233,22 @@ impl Daemon {
     /// # Errors
     /// If the directory of the status database cannot be watched.
     pub fn waker(&mut self) -> anyhow::Result<Waker> {
-        let signals = self.signals.take().ok_or_else(|| anyhow::anyhow!("a daemon has one waker"))?;
-        Waker::new(signals, &self.database, Rc::clone(&self.pid_file))
+        let path = self.database.path().display();
+        let watch = self.database.watch().with_context(|| format!("{path} cannot be watched"))?;
+        self.waker_for(Some(watch))
+    }
+
+    /// The same for a daemon that only writes the status database: what others write there does not wake it.
+    ///
+    /// # Errors
+    /// If this daemon has a waker already.
+    pub fn waker_without_record(&mut self) -> anyhow::Result<Waker> {
+        self.waker_for(None)
+    }
+
+    fn waker_for(&mut self, watch: Option<FileWatch>) -> anyhow::Result<Waker> {
+        let signals = self.signals.take().context("a daemon has one waker")?;
+        Ok(Waker::new(signals, watch, Rc::clone(&self.pid_file)))
     }
 
     /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use anyhow::Context as _;
 use pha_core::BootTime;
-use pha_status::Database;
 use pha_sys::pidfile::{PidFile, PidFileError};
 use pha_sys::poll;
 use pha_sys::signals::{Signal, Signals};
@@ -16,7 +15,7 @@ use pha_sys::watch::FileWatch;
 #[derive(Debug)]
 pub struct Waker {
     signals: Signals,
-    watch: FileWatch,
+    watch: Option<FileWatch>,
     pid_file: Rc<RefCell<PidFile>>,
     without_pid_file: bool,
 }
@@ -35,19 +34,23 @@ pub struct Woken {
 }
 
 impl Waker {
-    pub(crate) fn new(signals: Signals, database: &Database, pid_file: Rc<RefCell<PidFile>>) -> anyhow::Result<Self> {
-        let watch = database.watch().with_context(|| format!("{} cannot be watched", database.path().display()))?;
-        Ok(Self { signals, watch, pid_file, without_pid_file: false })
+    pub(crate) fn new(signals: Signals, watch: Option<FileWatch>, pid_file: Rc<RefCell<PidFile>>) -> Self {
+        Self { signals, watch, pid_file, without_pid_file: false }
     }
 
     /// Sleeps until something happens or `deadline` comes; `others` are further descriptors to wake for.
     ///
     /// # Errors
     /// If the kernel refuses to wait, or a second daemon of this kind runs because this one's pid file was removed.
-    pub fn wait(&mut self, others: &[BorrowedFd<'_>], deadline: BootTime) -> anyhow::Result<Woken> {
-        let mut fds = vec![self.signals.as_fd(), self.watch.as_fd()];
-        fds.extend_from_slice(others);
-        let readable = poll::wait(&fds, Some(deadline.since(crate::now()))).context("cannot wait")?;
+    pub fn wait<'a>(
+        &mut self,
+        others: impl Iterator<Item = BorrowedFd<'a>>,
+        deadline: BootTime,
+    ) -> anyhow::Result<Woken> {
+        let own = std::iter::once(self.signals.as_fd()).chain(self.watch.iter().map(|watch| watch.as_fd()));
+        // Not `chain(others)` alone: these are borrowed from somebody else.
+        let fds = own.chain(others.map(|fd| -> BorrowedFd<'_> { fd }));
+        let readable = poll::wait_all(fds, Some(deadline.since(crate::now()))).context("cannot wait")?;
         self.keep_pid_file()?;
         let mut woken = Woken::default();
         if readable[0] {
@@ -60,7 +63,9 @@ impl Waker {
             }
         }
         // Asked on every wake: a directory that was replaced is found again only by asking.
-        woken.record_changed = self.watch.changed().context("the status database cannot be watched")?;
+        if let Some(watch) = &mut self.watch {
+            woken.record_changed = watch.changed().context("the status database cannot be watched")?;
+        }
         Ok(woken)
     }
 

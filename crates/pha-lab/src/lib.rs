@@ -10,6 +10,7 @@
 pub mod client;
 pub mod command;
 pub mod demo;
+pub mod disturb;
 pub mod figures;
 pub mod holders;
 pub mod home;

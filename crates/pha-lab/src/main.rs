@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{demo, figures, many, server};
+use pha_lab::{demo, disturb, figures, many, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Figures(figures::FigureOptions),
     /// Measure what the checks of many resources cost; exit 1 if a bar was missed.
     Many(many::ManyOptions),
+    /// Disturb two healthy nodes for a while and count what they make of it; exit 1 if the service moved.
+    Disturb(disturb::DisturbOptions),
     /// Answer every request with NAME, over HTTP and UDP.
     Serve {
         /// Return once the server answers, and leave it running.
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Demo { auto, plain } => demo::run(auto, plain),
         Command::Figures(options) => figures::run(options),
         Command::Many(options) => many::run(options),
+        Command::Disturb(options) => disturb::run(&options),
         Command::Serve { background: true, pid_file, address, name } => {
             server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
         }

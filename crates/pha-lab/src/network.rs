@@ -130,6 +130,15 @@ pub fn restore_heartbeats(name: &str) -> Result<()> {
     command::run("ip", ["netns", "exec", name, "nft", "delete table inet pha_lab"]).map(drop)
 }
 
+/// Loses `percent` of the heartbeats and of the ARP packets that leave a node, its probes included. Needs `nft`.
+pub fn lose(name: &str, udp_port: u16, percent: u32) -> Result<()> {
+    let rule = |what: &str| format!("{what} numgen random mod 100 < {percent} drop\n");
+    let (heartbeats, arp) = (rule(&format!("udp dport {udp_port}")), rule("ether type arp"));
+    let hook = "type filter hook egress device \"eth0\" priority 0";
+    let rules = format!("table netdev pha_lose {{\nchain out {{\n{hook}\n{heartbeats}{arp}}}\n}}");
+    command::run("ip", ["netns", "exec", name, "nft", &rules]).map(drop)
+}
+
 /// Why packets cannot be dropped here, if so: `nft` missing, or a kernel without it.
 pub fn can_drop() -> Result<()> {
     if !command::exists("nft") {

@@ -13,8 +13,11 @@ use pha_wire::Codec;
 use crate::ears::Ears;
 use crate::peers::Peers;
 
-/// The receiver writes on change, and this often.
+/// The receiver writes on change, and this often. It does not watch what others write: should one of them overwrite what
+/// it wrote, that lasts until the next tick.
 const TICK: Duration = Duration::from_secs(1);
+/// A tick waits so long for a heartbeat that wakes the receiver anyway, or comes so much earlier with one.
+const WITH_A_HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// The receiver and all it knows.
 pub struct Receiver {
@@ -23,7 +26,6 @@ pub struct Receiver {
     codec: Codec,
     publisher: Publisher<ReceiverSection>,
     published: Vec<PeerReport>,
-    record: Record,
     next_tick: BootTime,
 }
 
@@ -44,14 +46,13 @@ impl Receiver {
             codec,
             publisher: Publisher::default(),
             published: Vec::new(),
-            record,
             next_tick: now,
         })
     }
 
     /// Hears until the daemon is told to end.
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
-        let mut waker = daemon.waker()?;
+        let mut waker = daemon.waker_without_record()?;
         self.peers.begin_trace(daemon, now());
         self.publish(&daemon.database, std::process::id(), now());
         self.publisher.succeeded()?;
@@ -59,7 +60,7 @@ impl Receiver {
         let mut more = false;
         loop {
             let deadline = if more { BootTime::ZERO } else { self.next_deadline() };
-            let woken = waker.wait(&self.ears.fds(), deadline)?;
+            let woken = waker.wait(self.ears.fds(), deadline)?;
             let now = now();
             self.peers.woke(now);
             more = self.ears.drain(|bytes, length, from| self.peers.heard(&self.codec, bytes, length, from, now));
@@ -74,12 +75,8 @@ impl Receiver {
                 self.peers.end_trace(now);
                 return Ok(());
             }
-            if woken.record_changed {
-                self.record = daemon.database.read().unwrap_or_default();
-            }
-            let overwritten = woken.record_changed && self.publisher.was_overwritten(&mut self.record);
-            let news = brings_news(&self.published, &self.peers.reports());
-            if news || overwritten || now >= self.next_tick {
+            let news = brings_news(&self.published, self.peers.reports());
+            if news || now + WITH_A_HEARTBEAT >= self.next_tick {
                 self.publish(&daemon.database, std::process::id(), now);
             }
             self.peers.flush_trace(now);
@@ -87,12 +84,13 @@ impl Receiver {
     }
 
     fn next_deadline(&self) -> BootTime {
-        self.peers.next_deadline().map_or(self.next_tick, |deadline| deadline.min(self.next_tick))
+        let tick = self.next_tick + WITH_A_HEARTBEAT;
+        self.peers.next_deadline().map_or(tick, |deadline| deadline.min(tick))
     }
 
     fn publish(&mut self, database: &Database, pid: u32, now: BootTime) {
         self.next_tick = now + TICK;
-        self.published = self.peers.reports();
+        self.published = self.peers.reports().cloned().collect();
         let section = ReceiverSection {
             pid,
             tick: now,

@@ -32,8 +32,8 @@ impl Ears {
     }
 
     /// What to poll.
-    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.sockets.iter().map(|socket| socket.as_fd()).collect()
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(|socket| socket.as_fd())
     }
 
     /// Hands every datagram that waits to `heard`, at most 64 a socket; true if some may still be waiting. `usize` is

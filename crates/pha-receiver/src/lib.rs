@@ -9,6 +9,10 @@ mod peers;
 
 use pha_daemon::{Options, Program};
 
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pha_sys::allocations::Counting = pha_sys::allocations::Counting;
+
 /// Command line of pha-receiver.
 #[derive(Debug, clap::Parser)]
 #[command(name = "pha-receiver", version, about = "Hears the peers and publishes their state")]

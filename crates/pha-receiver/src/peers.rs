@@ -18,6 +18,7 @@ struct Peer {
     /// Empty until they are known: then the peer cannot be heard, and its silence says nothing.
     addresses: Vec<IpAddr>,
     guard: ReplayGuard,
+    dead: bool,
 }
 
 /// All peers.
@@ -57,6 +58,7 @@ impl Peers {
             .map(|node| Peer {
                 node: node.clone(),
                 addresses: Vec::new(),
+                dead: false,
                 guard: before
                     .iter()
                     .find(|report| report.node == node.id && report.heard_at.is_some())
@@ -109,13 +111,10 @@ impl Peers {
     pub fn deadline_passed(&mut self, codec: &Codec, now: BootTime) {
         let found = self.resolver.answers();
         self.found(&found, now);
-        let dead = |detectors: &Detectors| -> Vec<bool> {
-            detectors.all().iter().map(|detector| detector.report().liveness == Liveness::Dead).collect()
-        };
-        let before = dead(&self.detectors);
         self.feed(DetectorInput::DeadlinePassed, now);
-        let died = before.into_iter().zip(dead(&self.detectors)).map(|(before, after)| !before && after);
-        for (peer, died) in self.peers.iter_mut().zip(died) {
+        for (peer, detector) in self.peers.iter_mut().zip(self.detectors.all()) {
+            let dead = detector.report().liveness == Liveness::Dead;
+            let died = !std::mem::replace(&mut peer.dead, dead) && dead;
             // Without a key a peer that was installed anew must be heard again; with one, only an operator may say so.
             if died && !codec.is_authentic() {
                 peer.guard.forget();
@@ -129,8 +128,8 @@ impl Peers {
     }
 
     /// For the status database.
-    pub fn reports(&self) -> Vec<PeerReport> {
-        self.detectors.all().iter().map(|detector| detector.report().clone()).collect()
+    pub fn reports(&self) -> impl ExactSizeIterator<Item = &PeerReport> {
+        self.detectors.all().iter().map(PeerDetector::report)
     }
 
     /// For the status database: datagrams dropped, by reason.
@@ -172,5 +171,62 @@ impl Peers {
     /// The program ends.
     pub fn end_trace(&mut self, now: BootTime) {
         self.recorder.end(&self.detectors, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use std::path::Path;
+    use std::time::Duration;
+
+    use pha_core::detector::brings_news;
+    use pha_core::heartbeat::Saying;
+    use pha_core::{Gateway, Serial, Term, Word};
+    use pha_sys::allocations::counted;
+
+    use super::*;
+
+    fn heartbeat(node: &Node, sequence: u64) -> Heartbeat {
+        Heartbeat {
+            node: node.id,
+            serial: Serial { incarnation: 1, sequence },
+            saying: Saying {
+                word: Word::Online,
+                term: Term::NONE,
+                gateway: Gateway::Off,
+                fit: true,
+                willing: true,
+                config_hash: 0,
+            },
+            reply_wanted: false,
+            heard: Serial::default(),
+            supervise_age: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_without_news_allocates_nothing() {
+        let text = "NODES=a b\nADDR_a=127.0.0.1\nADDR_b=127.0.0.2\n";
+        let config = Config::parse(text, Path::new("config")).unwrap();
+        let (codec, from) = (Codec::new(&config.cluster, None), "127.0.0.2".parse().unwrap());
+        let (resolver, known) = Resolver::start(&config.nodes);
+        let mut now = BootTime::ZERO + Duration::from_secs(1);
+        let mut peers = Peers::new(&config, &config.nodes[0], &[], (resolver, &known), now);
+        let mut published = Vec::new();
+        for sequence in 1..=5 {
+            now = now + config.heartbeat_interval;
+            let bytes = codec.encode(&heartbeat(&config.nodes[1], sequence));
+            let (news, allocations) = counted(|| {
+                peers.woke(now);
+                peers.heard(&codec, &bytes, bytes.len(), from, now);
+                peers.deadline_passed(&codec, now);
+                brings_news(&published, peers.reports())
+            });
+            assert_eq!(news, sequence == 1);
+            assert!(news || allocations == 0, "heartbeat {sequence}: {allocations}");
+            published = peers.reports().cloned().collect();
+        }
+        assert!(peers.drops().is_empty());
     }
 }

@@ -9,6 +9,10 @@ mod routes;
 
 use pha_daemon::{Options, Program};
 
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pha_sys::allocations::Counting = pha_sys::allocations::Counting;
+
 /// Command line of pha-sender.
 #[derive(Debug, clap::Parser)]
 #[command(name = "pha-sender", version, about = "Sends this node's status to every peer")]

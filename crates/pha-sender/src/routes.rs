@@ -3,7 +3,6 @@
 //! The n-th address of this node speaks to the n-th address of each peer. Where families or numbers do not match, the
 //! kernel chooses the source. Names that do not resolve yet get their paths when they do.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -63,12 +62,16 @@ impl Routes {
         }
     }
 
-    /// Sends to every peer what `datagram` makes for it, on every path.
-    pub fn send(&mut self, mut datagram: impl FnMut(NodeId) -> Vec<u8>) {
-        let mut made: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
+    /// Sends to every peer what `datagram` makes for it, on every path. Allocates nothing.
+    pub fn send<const N: usize>(&mut self, mut datagram: impl FnMut(NodeId) -> [u8; N]) {
+        // Paths to one peer stand beside each other.
+        let mut made: Option<(NodeId, [u8; N])> = None;
         for route in &mut self.routes {
-            let bytes = made.entry(route.peer).or_insert_with_key(|peer| datagram(*peer));
-            match self.sockets[route.socket].1.send(bytes, route.to) {
+            let (_, bytes) = match made {
+                Some(made) if made.0 == route.peer => made,
+                Some(_) | None => *made.insert((route.peer, datagram(route.peer))),
+            };
+            match self.sockets[route.socket].1.send(&bytes, route.to) {
                 Ok(()) if route.last_error.is_empty() => {}
                 Ok(()) => {
                     log::info!("{} can be reached again", route.to.ip());

@@ -147,7 +147,7 @@ pub fn settings(id: usize) -> Settings {
     Settings {
         me: NodeId::new(id).expect("a cluster has at most 16 nodes"),
         heartbeat_interval: Duration::from_millis(200),
-        dead_time: Duration::from_millis(600),
+        dead_time: Duration::from_millis(400),
         supervise_interval: Duration::from_millis(2000),
         ping_timeout: Duration::from_millis(2100),
         gateway: true,
@@ -166,7 +166,7 @@ impl Node {
     pub(crate) fn new(settings: Settings, nodes: usize, clock: Clock) -> Self {
         Self {
             id: settings.me,
-            init_dead: settings.dead_time * 2,
+            init_dead: (settings.dead_time * 2).max(Duration::from_secs(1)),
             clock,
             powered: true,
             supervise: Process { core: None, wakes: 0, notified: false, stalled_until: 0 },

@@ -53,10 +53,8 @@ impl Cluster {
         let now = self.local(n);
         let wall = self.wall();
         let node = &mut self.nodes[n];
-        let settings = BeatSettings {
-            interval: node.settings.heartbeat_interval,
-            silence_limit: node.settings.lease.saturating_sub(node.settings.dead_time),
-        };
+        let times = &node.settings;
+        let settings = BeatSettings::new(times.heartbeat_interval, times.dead_time, times.lease);
         let incarnation = node.record.sender.incarnation.saturating_add(1).max(wall);
         let serial = Serial { incarnation, sequence: 0 };
         node.record.sender.incarnation = incarnation;
@@ -126,7 +124,7 @@ impl Cluster {
         }
         let reports: Vec<_> = receiver.peers.iter().map(|peer| peer.core.report().clone()).collect();
         let lost = self.nodes[n].record.receiver.pid == 0;
-        if brings_news(&receiver.published, &reports) || lost || now >= receiver.next_tick {
+        if brings_news(&receiver.published, reports.iter()) || lost || now >= receiver.next_tick {
             receiver.next_tick = now + TICK;
             receiver.published.clone_from(&reports);
             let section = ReceiverSection { pid: PID, tick: now, peers: reports, ..ReceiverSection::default() };

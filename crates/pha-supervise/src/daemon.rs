@@ -84,8 +84,8 @@ impl Supervise {
         daemon.is_ready();
         while !self.ended {
             let deadline = self.next_deadline();
-            let fds = self.runner.fds().into_iter().chain(self.pinger.iter().flat_map(Pinger::fds)).collect::<Vec<_>>();
-            let woken = waker.wait(&fds, deadline)?;
+            let fds = self.runner.fds().into_iter().chain(self.pinger.iter().flat_map(Pinger::fds));
+            let woken = waker.wait(fds, deadline)?;
             if woken.hangup {
                 self.reload(daemon);
             }

@@ -8,6 +8,7 @@
 //! longer than its documentation says, and what a daemon's loop calls does not block at all.
 
 pub mod agent;
+pub mod allocations;
 pub mod arp;
 pub mod clock;
 pub mod daemonize;
@@ -21,6 +22,7 @@ mod packets;
 pub mod pidfd;
 pub mod pidfile;
 pub mod poll;
+pub mod realtime;
 pub mod remedy;
 pub mod resolve;
 pub mod signals;
@@ -29,3 +31,7 @@ pub mod swap;
 pub mod tcp;
 pub mod udp;
 pub mod watch;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;

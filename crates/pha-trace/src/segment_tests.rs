@@ -134,7 +134,7 @@ fn file<M: Machine>(state: &M, inputs: &[M::Input]) -> Vec<u8> {
 }
 
 fn beat() -> (Beat, Vec<BeatInput>) {
-    let settings = BeatSettings { interval: Duration::from_millis(200), silence_limit: Duration::from_millis(2400) };
+    let settings = BeatSettings::new(Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(3));
     let said = Said { saying: saying(), progress_until: None, announce: true, tick: at(1000) };
     let changed = BeatInput::RecordChanged { said: Some(said), peers: vec![peer()] };
     (Beat::new(settings, at(1000)), vec![changed, BeatInput::DeadlinePassed, BeatInput::Farewell])

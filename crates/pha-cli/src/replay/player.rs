@@ -214,7 +214,7 @@ mod tests {
 
     fn beat(interval: u64) -> Beat {
         let ms = Duration::from_millis;
-        Beat::new(BeatSettings { interval: ms(interval), silence_limit: ms(2400) }, at(0))
+        Beat::new(BeatSettings::new(ms(interval), ms(600), ms(3000)), at(0))
     }
 
     fn segment(number: u32, lost: u64, state: Beat, entries: Vec<(BootTime, Entry<Beat>)>) -> (String, Segment<Beat>) {

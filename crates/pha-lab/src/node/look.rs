@@ -103,6 +103,9 @@ impl Node {
         let mut story =
             format!("== {} (holds the address: {})\n{}\n", self.name, self.holds_address(), head.join("\n"));
         for entry in fs::read_dir(self.home.join("var/log")).into_iter().flatten().flatten() {
+            if entry.path().extension().is_none_or(|end| end != "log") {
+                continue;
+            }
             let text = fs::read(entry.path()).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             let lines: Vec<&str> = text.lines().collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pha_core::Serial;
+use pha_core::beat::BeatSettings;
 
 use super::Invariant;
 use crate::clock::{Micros, micros};
@@ -11,8 +12,6 @@ use crate::fault::name;
 
 /// A sender is watched over so long, in microseconds.
 const WINDOW: Micros = 1_000_000;
-/// A beat of a sender that suspects somebody comes after this fraction of the interval.
-const QUICK: u64 = 10;
 
 /// Watches how often each sender speaks.
 #[derive(Debug, Default)]
@@ -39,7 +38,10 @@ impl Invariant for CalmSenders {
                 continue;
             }
             let said = sender.serial.sequence - first.sequence;
-            let each = WINDOW * QUICK / micros(node.settings.heartbeat_interval);
+            let times = &node.settings;
+            let beat = BeatSettings::new(times.heartbeat_interval, times.dead_time, times.lease);
+            // Copies of news come ten to an interval.
+            let each = WINDOW / micros(beat.question_pause().min(times.heartbeat_interval / 10));
             if said > 2 * each * cluster.nodes.len() as u64 {
                 return Err(format!("{} has spoken {said} times within a second", name(n)));
             }

@@ -176,7 +176,7 @@ struct Sender {
 
 impl Sender {
     fn new() -> Self {
-        let settings = BeatSettings { interval: INTERVAL, silence_limit: SILENCE_LIMIT };
+        let settings = BeatSettings { interval: INTERVAL, dead_time: DEAD_TIME, silence_limit: SILENCE_LIMIT };
         Self { beat: Beat::new(settings, began()), said: None, now: began() }
     }
 

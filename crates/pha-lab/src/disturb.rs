@@ -1,0 +1,261 @@
+//! Two healthy nodes, disturbed for a while: lost datagrams, busy processes, programs that are stopped for a moment.
+//!
+//! None of this may move the service. What the nodes make of it is counted: suspicions, peers taken for dead, takeovers
+//! that the address as witness held up, failovers, and what it cost. Without any disturbance this measures an idle pair.
+
+use std::fs;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use pha_core::report::{Liveness, PeerReport};
+use pha_core::{BootTime, Reason};
+use pha_status::{Database, Record};
+
+use crate::lab::{Lab, LabOptions};
+use crate::network;
+use crate::node::{Node, Program};
+use crate::world::{self, CtrlC};
+
+/// Longest wait for two healthy nodes.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two stops: everybody is well again.
+const RECOVERY: Duration = Duration::from_millis(1200);
+
+/// What happens to the nodes, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DisturbOptions {
+    /// How long.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Percent of the heartbeats and of the ARP packets that are lost on their way out of each node.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub loss: u32,
+    /// Processes that do nothing but use a processor.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub busy: u32,
+    /// Milliseconds for which the sender and the receiver of either node are stopped, in turn, again and again.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub stop: u64,
+    /// A line of the configuration, KEY=VALUE; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Disturbs, and prints what was counted. Exit code 1 if the service moved, or two nodes had it.
+///
+/// # Errors
+/// The lab could not be built, or the nodes did not become healthy.
+pub fn run(options: &DisturbOptions) -> Result<ExitCode> {
+    if !world::inside() {
+        world::available()?;
+        return Err(world::enter(CtrlC::Ends));
+    }
+    world::furnish()?;
+    let lab = Lab::new(LabOptions::default().config(options.set.clone()))?;
+    lab.start_all()?;
+    std::thread::sleep(Duration::from_secs(3));
+    lab.wait_settled(PATIENCE)?;
+    let moves = measure(&lab, options)?;
+    if moves > 0 {
+        println!("{}", lab.story());
+    }
+    Ok(ExitCode::from(u8::from(moves > 0)))
+}
+
+/// Disturbs nodes that are healthy, and prints what was counted. How often the service moved, or two nodes had it.
+///
+/// # Errors
+/// A fault could not be made, or a daemon has ended.
+pub fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
+    let holders = lab.watch_holders();
+    let watches: Vec<_> = lab.nodes().iter().map(Watch::start).collect();
+    let before = lab.nodes().iter().map(Cost::of).collect::<Result<Vec<_>>>()?;
+    let began = Instant::now();
+    let stops = disturb(lab, options)?;
+    let took = began.elapsed();
+    let after = lab.nodes().iter().map(Cost::of).collect::<Result<Vec<_>>>()?;
+    println!("{options:?}: {} s, {stops} stops", took.as_secs());
+    for ((node, watch), (before, after)) in lab.nodes().iter().zip(watches).zip(before.iter().zip(&after)) {
+        println!("{}: {}; {}", node.name(), watch.end()?.text(), after.text(before, took));
+    }
+    let (moves, doubles) = (holders.moves(Duration::ZERO), holders.doubles().len());
+    println!("failovers: {moves}, times with two holders: {doubles}");
+    Ok(moves + doubles)
+}
+
+/// Does what the options say until their time is over; returns how often a program was stopped.
+fn disturb(lab: &Lab, options: &DisturbOptions) -> Result<u32> {
+    let until = Instant::now() + Duration::from_secs(options.seconds);
+    for node in lab.nodes().iter().filter(|_| options.loss > 0) {
+        network::lose(node.name(), lab.port(), options.loss)?;
+    }
+    let _busy = (0..options.busy).map(|_| Busy::start()).collect::<Result<Vec<_>>>()?;
+    let mut stops = 0;
+    while options.stop > 0 && Instant::now() < until {
+        for (node, program) in lab.nodes().iter().flat_map(|node| [(node, Program::Sender), (node, Program::Receiver)])
+        {
+            node.signal("STOP", &[program])?;
+            std::thread::sleep(Duration::from_millis(options.stop));
+            node.signal("CONT", &[program])?;
+            stops += 1;
+            std::thread::sleep(RECOVERY);
+        }
+    }
+    std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    Ok(stops)
+}
+
+/// A process that does nothing, as fast as it can; it ends with this value.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Result<Self> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
+        command.spawn().map(Self).context("a busy process")
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What one node thought.
+#[derive(Debug, Default, Clone)]
+struct Seen {
+    last: Option<(Liveness, BootTime)>,
+    reason: Option<Reason>,
+    suspicions: u32,
+    longest_suspicion: Duration,
+    deaths: u32,
+    saves: u32,
+}
+
+impl Seen {
+    fn look(&mut self, record: &Record) {
+        record.receiver.peers.iter().for_each(|peer| self.look_at_peer(peer));
+        let reason = record.supervise.report.as_ref().map(|report| report.reason);
+        if reason != self.reason && reason == Some(Reason::AddressHeld) {
+            self.saves += 1;
+        }
+        self.reason = reason;
+    }
+
+    /// A state that was too short to be seen has left its mark in the beginning of the next one.
+    fn look_at_peer(&mut self, peer: &PeerReport) {
+        let now = (peer.liveness, peer.liveness_since);
+        let Some((before, since)) = self.last.replace(now).filter(|before| *before != now) else { return };
+        match (before, now.0) {
+            (Liveness::Alive, Liveness::Dead) => {
+                (self.suspicions, self.deaths) = (self.suspicions + 1, self.deaths + 1)
+            }
+            (_, Liveness::Dead) => self.deaths += 1,
+            (_, Liveness::Suspect) | (Liveness::Alive, _) => self.suspicions += 1,
+            (Liveness::Suspect, _) => self.longest_suspicion = self.longest_suspicion.max(now.1.since(since)),
+            (Liveness::Unheard | Liveness::Dead | Liveness::Absent, _) => {}
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{} suspicions, the longest for {:.1} ms; {} times dead; witness held up {}",
+            self.suspicions,
+            self.longest_suspicion.as_secs_f64() * 1000.0,
+            self.deaths,
+            self.saves
+        )
+    }
+}
+
+/// Looks at a node's status database every millisecond.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Seen>,
+}
+
+impl Watch {
+    fn start(node: &Node) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let (ended, database) = (Arc::clone(&stop), Database::new(&node.home().join("var"), node.name()));
+        let thread = std::thread::spawn(move || {
+            let (mut seen, mut last) = (Seen::default(), None);
+            while !ended.load(Ordering::Relaxed) {
+                let modified = fs::metadata(database.path()).and_then(|found| found.modified()).ok();
+                if modified != last
+                    && let Ok(record) = database.read()
+                {
+                    seen.look(&record);
+                    last = modified;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            seen
+        });
+        Self { stop, thread }
+    }
+
+    fn end(self) -> Result<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("a watch failed"))
+    }
+}
+
+/// What the three daemons of a node have cost so far.
+struct Cost {
+    wakes: u64,
+    ticks: u64,
+    pss: u64,
+}
+
+impl Cost {
+    fn of(node: &Node) -> Result<Self> {
+        let mut sum = Self { wakes: 0, ticks: 0, pss: 0 };
+        for program in Program::ALL {
+            let process = format!("/proc/{}", node.pid(program)?);
+            let stat = fs::read_to_string(format!("{process}/stat"))?;
+            let after_name = stat.rsplit_once(')').context("a stat line")?.1;
+            sum.wakes += number(&fs::read_to_string(format!("{process}/status"))?, "voluntary_ctxt_switches:")?;
+            sum.ticks +=
+                after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum::<u64>();
+            sum.pss += number(&fs::read_to_string(format!("{process}/smaps_rollup"))?, "Pss:")?;
+        }
+        Ok(sum)
+    }
+
+    /// Since `before`; the kernel counts processor time in hundredths of a second.
+    fn text(&self, before: &Self, time: Duration) -> String {
+        format!(
+            "daemons: {:.1} wake-ups/s, {:.2} % of a core, {:.1} MiB PSS",
+            (self.wakes - before.wakes) as f64 / time.as_secs_f64(),
+            (self.ticks - before.ticks) as f64 / time.as_secs_f64(),
+            self.pss as f64 / 1024.0
+        )
+    }
+}
+
+/// The number in the line that begins with `name`.
+fn number(text: &str, name: &str) -> Result<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} line"))?;
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).with_context(|| format!("no number in {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_line_of_proc_is_read_with_or_without_a_unit() {
+        let text = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t9\nPss:   77 kB\n";
+        assert_eq!(number(text, "voluntary_ctxt_switches:").unwrap(), 12);
+        assert_eq!(number(text, "Pss:").unwrap(), 77);
+        assert!(number(text, "Rss:").is_err());
+    }
+}
