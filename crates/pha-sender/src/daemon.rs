@@ -1,11 +1,12 @@
 //! The sender's loop.
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use pha_core::beat::{Beat, BeatSettings, Round, Said};
 use pha_core::{BootTime, Heartbeat, NodeId, Serial};
-use pha_daemon::{Daemon, Publisher, Recorder, key, now};
+use pha_daemon::{Daemon, Published, Publisher, Recorder, key, now};
 use pha_status::{Database, Durability, Record, SenderSection};
 use pha_trace::BeatInput;
 use pha_wire::Codec;
@@ -14,6 +15,8 @@ use crate::routes::Routes;
 
 /// The sender's own sign of life.
 const TICK: Duration = Duration::from_secs(1);
+/// How long the beat waits for the disk, once when it stalls.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// How often a farewell is said, since nobody repeats it.
 const FAREWELLS: u32 = 3;
 const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
@@ -50,7 +53,7 @@ impl Sender {
             serial: Serial::default(),
             record: Record::default(),
             section: SenderSection { pid: std::process::id(), ..SenderSection::default() },
-            publisher: Publisher::default(),
+            publisher: Publisher::new(daemon)?,
             next_tick: now,
         };
         sender.read(&daemon.database);
@@ -58,8 +61,9 @@ impl Sender {
         sender.serial.incarnation = incarnation;
         sender.section.incarnation = incarnation;
         sender.section.running = sender.beat.is_running();
-        sender.publish(&daemon.database, Durability::Lasting, now);
-        sender.publisher.succeeded()?;
+        sender.section.tick = now;
+        sender.next_tick = now + TICK;
+        sender.record = sender.publisher.publish_first(sender.section.clone(), Durability::Lasting)?;
         Ok(sender)
     }
 
@@ -69,8 +73,10 @@ impl Sender {
         self.recorder = Recorder::begin(daemon, &self.beat, now());
         daemon.is_ready();
         loop {
-            let woken = waker.wait(&[], self.next_deadline())?;
+            let woken = waker.wait(&[self.publisher.as_fd()], self.next_deadline())?;
             let now = now();
+            let written = self.publisher.collect();
+            self.note(written);
             if woken.record_changed {
                 self.read(&daemon.database);
             }
@@ -83,12 +89,12 @@ impl Sender {
             if woken.terminate {
                 self.say_farewell(now);
                 self.section = SenderSection { pid: 0, running: false, ..self.section.clone() };
-                self.publish(&daemon.database, Durability::Volatile, now);
+                self.publish(now);
                 self.recorder.end(&self.beat, now);
                 return Ok(());
             }
             self.routes.deadline_passed(now);
-            self.tick(&daemon.database, now);
+            self.tick(now);
             self.recorder.flush(now);
         }
     }
@@ -145,21 +151,26 @@ impl Sender {
         }
     }
 
-    fn tick(&mut self, database: &Database, now: BootTime) {
+    fn tick(&mut self, now: BootTime) {
         let running = self.beat.is_running();
         let overwritten = self.publisher.was_overwritten(&mut self.record);
         if now >= self.next_tick || running != self.section.running || overwritten {
             self.section.running = running;
             self.section.errors = self.routes.errors();
-            self.publish(database, Durability::Volatile, now);
+            self.publish(now);
         }
     }
 
-    fn publish(&mut self, database: &Database, durability: Durability, now: BootTime) {
+    fn publish(&mut self, now: BootTime) {
         self.section.tick = now;
         self.next_tick = now + TICK;
-        if let Some(record) = self.publisher.publish(database, self.section.clone(), durability) {
-            self.record = record;
+        let written = self.publisher.publish(self.section.clone(), Durability::Volatile, PATIENCE);
+        self.note(Some(written));
+    }
+
+    fn note(&mut self, published: Option<Published>) {
+        if let Some(Published::Written(record)) = published {
+            self.record = *record;
         }
     }
 }

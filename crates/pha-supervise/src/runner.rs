@@ -8,6 +8,7 @@ use pha_config::{Config, Home, Node};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
+use pha_sys::writer::Writer;
 
 /// What an agent is run with, apart from which one.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +62,7 @@ pub struct Runner {
 
 impl Runner {
     /// Nothing runs: what an earlier supervise began and left running is ended first, which may take a second or two.
-    pub fn new(home: &Home, config: &Config, me: &Node) -> Self {
+    pub fn new(home: &Home, config: &Config, me: &Node, writer: &Writer) -> Self {
         let peers: Vec<&str> =
             config.nodes.iter().filter(|node| node.id != me.id).map(|node| node.name.as_str()).collect();
         let environment = vec![
@@ -78,7 +79,7 @@ impl Runner {
                 program: config.agent_path(home, &resource.agent),
                 arguments: resource.arguments.clone(),
                 running: None,
-                note: CallNote::new(run_dir.join(format!("{}.call", resource.name))),
+                note: CallNote::new(run_dir.join(format!("{}.call", resource.name)), writer.clone()),
             })
             .collect();
         for agent in &agents {
@@ -110,10 +111,8 @@ impl Runner {
         match RunningAgent::start(call, elapsed(now)) {
             Ok(running) => {
                 let agent = &mut self.agents[resource];
-                if outlives_us(run.call)
-                    && let Err(error) = agent.note.begins(running.pid())
-                {
-                    log::warn!("{}: the running call could not be noted: {error}", agent.name);
+                if outlives_us(run.call) {
+                    agent.note.begins(running.pid());
                 }
                 agent.running = Some((run.call, running));
                 Ok(())

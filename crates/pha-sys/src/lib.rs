@@ -27,3 +27,4 @@ mod socket;
 pub mod swap;
 pub mod udp;
 pub mod watch;
+pub mod writer;
