@@ -4,6 +4,7 @@
 //! place on the wire ([`Node::cable`], [`Node::port`], [`Node::gateway`]).
 
 mod aging;
+mod disk;
 mod look;
 
 use std::fs;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub use disk::Disk;
 pub use look::HeldAddress;
 
 use crate::command;
