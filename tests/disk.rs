@@ -93,11 +93,12 @@ fn a_standby_whose_disk_stalls_takes_over_from_the_dead_when_its_term_can_be_sto
     });
 }
 
-// Heartbeats that bring no news cost no write: twenty of them a second, from each side, leave three ticks a second.
+// Heartbeats that bring no news cost no write: fifty of them come while the daemons tick. (The bound leaves room for news
+// that a busy machine makes; a write for each heartbeat would make more than eighty.)
 #[test]
-fn at_rest_a_node_writes_once_a_second_for_each_daemon_however_many_heartbeats_come() {
+fn at_rest_a_node_writes_for_ticks_and_renewals_and_not_for_heartbeats() {
     let time = Duration::from_secs(10);
-    scenario(LabOptions::default().config(["HEARTBEAT_INT=50"]), |lab| {
+    scenario(LabOptions::default(), |lab| {
         let active = lab.start_all()?;
         std::thread::sleep(Duration::from_secs(5));
         let written = |id: usize| lab.node(id).record().generation;
@@ -107,8 +108,38 @@ fn at_rest_a_node_writes_once_a_second_for_each_daemon_however_many_heartbeats_c
             let writes = written(id) - before[id - 1];
             let role = if id == active { "active" } else { "standby" };
             println!("{role}: {writes} writes in {time:?}");
-            ensure!(writes <= 45, "lb{id} ({role}) wrote {writes} times in {time:?}");
+            ensure!(writes <= 60, "lb{id} ({role}) wrote {writes} times in {time:?}");
         }
         Ok(())
+    });
+}
+
+// With VARDIR on a tmpfs the disk holds up nothing at all; what has to outlive the machine is on the disk nevertheless.
+#[test]
+fn with_the_database_in_memory_a_disk_that_stalls_silences_nobody_and_a_reboot_forgets_no_term_and_no_wish() {
+    scenario(LabOptions::default().volatile(), |lab| {
+        let test =
+            "with_the_database_in_memory_a_disk_that_stalls_silences_nobody_and_a_reboot_forgets_no_term_and_no_wish";
+        let Some(disks) = disks(lab, test) else { return Ok(()) };
+        let active = lab.start_all()?;
+        let (node, standby) = (lab.node(active), lab.other(active));
+        let term = |node: &pha_lab::Node| node.record().supervise.report.map(|report| report.highest_term);
+        let before = term(node);
+        disks[active - 1].freeze()?;
+        let heard = lab.stays(Duration::from_secs(10), "the standby hears the active node", || {
+            standby.record().receiver_in().is_some() && lab.active_nodes() == [active]
+        });
+        disks[active - 1].thaw()?;
+        heard?;
+        node.order(&["maintenance", "on"])?;
+        node.crash()?;
+        node.boot()?;
+        ensure!(
+            node.record() == pha_status::Record::default() || !node.var_dir().exists(),
+            "memory outlived the machine"
+        );
+        node.start()?;
+        let remembers = || node.record().operator.wishes.maintenance && term(node) >= before;
+        lab.wait(SOON, "term and wish are remembered", remembers).map(drop)
     });
 }

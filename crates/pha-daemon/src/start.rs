@@ -207,6 +207,7 @@ fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
 fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daemon, Refusal> {
     let var_dir = config.var_dir(&home);
     let log_file = config.log_file(&home, program.word());
+    let memory_dir = config.memory_dir(&home);
     for dir in [Some(var_dir.join("run").as_path()), log_file.parent()].into_iter().flatten() {
         fs::create_dir_all(dir).map_err(|error| Refusal::io("cannot be created", dir, &error))?;
     }
@@ -222,10 +223,16 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     let (database_writer, log_writer) = (writer("database")?, writer("log")?);
     let log = logging::init(Some(&log_file), config.debug, log_writer.clone())
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
-    let database = Arc::new(Database::new(&var_dir, &me.name));
+    let database = Arc::new(Database::new(&var_dir, &me.name).remembering(&memory_dir));
     log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
     if program == Program::Supervise {
         config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+        if database.forgets() {
+            let dir = memory_dir.display();
+            log::warn!(
+                "VARDIR is on a tmpfs and {dir} on no disk that can be written: a reboot forgets terms and wishes"
+            );
+        }
     }
     let signals = Some(signals);
     Ok(Daemon { home, config, me, database, var_dir, database_writer, log_writer, log, signals, ready: None, pid_file })

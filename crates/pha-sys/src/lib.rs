@@ -26,5 +26,6 @@ pub mod signals;
 mod socket;
 pub mod swap;
 pub mod udp;
+pub mod volatile;
 pub mod watch;
 pub mod writer;
