@@ -113,7 +113,7 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         self.number += 1;
         self.hand_over(Task { number: self.number, section, durability });
         let waits = self.late_since.is_none() || durability == Durability::Lasting;
-        match self.desk.wait(self.number, if waits { patience } else { Duration::ZERO }) {
+        match self.desk.wait(self.number, if waits { patience } else { Duration::ZERO }, &mut self.bell) {
             Some(result) => self.conclude(result),
             None => {
                 self.note_late();
@@ -140,7 +140,7 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
     /// What became of a publication that was late; `None` if there is none or it still is. To be asked on every wake.
     pub fn collect(&mut self) -> Option<Published> {
         self.late_since?;
-        let result = self.desk.answer(self.number, &mut self.bell)?;
+        let result = self.desk.wait(self.number, Duration::ZERO, &mut self.bell)?;
         Some(self.conclude(result))
     }
 
@@ -250,33 +250,22 @@ impl<S: Section> Desk<S> {
     }
 
     /// Waits for number `wanted`; from a `None` on, its end rings the bell.
-    fn wait(&self, wanted: u64, patience: Duration) -> Option<Result<Updated, StatusError>> {
+    fn wait(&self, wanted: u64, patience: Duration, bell: &mut PipeReader) -> Option<Result<Updated, StatusError>> {
         let unfinished = |papers: &mut Papers<S>| papers.finished.as_ref().is_none_or(|(number, _)| *number < wanted);
         let waited = self.changed.wait_timeout_while(self.papers(), patience, unfinished);
         let mut papers = waited.unwrap_or_else(PoisonError::into_inner).0;
-        papers.take(wanted)
-    }
-
-    fn answer(&self, wanted: u64, bell: &mut PipeReader) -> Option<Result<Updated, StatusError>> {
-        let mut papers = self.papers();
         if std::mem::take(&mut papers.rung) {
-            // It is there, and one byte.
+            // The byte is there. It may have been for an older one: nobody must find it when nothing is late any more.
             let _ = bell.read_exact(&mut [0]);
         }
-        papers.take(wanted)
+        papers.wanted = Some(wanted);
+        let (_, result) = papers.finished.take_if(|(number, _)| *number >= wanted)?;
+        papers.wanted = None;
+        Some(result)
     }
 
     fn papers(&self) -> MutexGuard<'_, Papers<S>> {
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<S> Papers<S> {
-    fn take(&mut self, wanted: u64) -> Option<Result<Updated, StatusError>> {
-        self.wanted = Some(wanted);
-        let (_, result) = self.finished.take_if(|(number, _)| *number >= wanted)?;
-        self.wanted = None;
-        Some(result)
     }
 }
 

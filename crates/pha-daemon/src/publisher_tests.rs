@@ -76,6 +76,17 @@ fn of_what_is_published_while_the_disk_stalls_only_the_newest_is_written_and_its
 }
 
 #[test]
+fn the_bell_of_a_publication_that_was_replaced_wakes_nobody_for_ever() {
+    let mut node = node();
+    let thaw = node.stall();
+    assert_eq!(node.publish(1), Published::Late);
+    drop(thaw);
+    assert!(node.rings(LONG));
+    assert!(matches!(node.publisher.publish(section(2), Durability::Lasting, LONG), Published::Written(_)));
+    assert!(!node.rings(Duration::ZERO));
+}
+
+#[test]
 fn a_term_that_is_waited_for_in_vain_is_not_stored_and_its_late_end_does_no_harm() {
     let mut node = node();
     let thaw = node.stall();
