@@ -74,7 +74,11 @@ impl Session {
 
     /// This node's status database.
     pub(crate) fn database(&self) -> Database {
-        Database::new(&self.var_dir(), &self.node)
+        let database = Database::new(&self.var_dir(), &self.node);
+        match &self.config {
+            Ok(config) => database.remembering(&config.memory_dir(&self.home)),
+            Err(_) => database,
+        }
     }
 
     /// The pid file of a daemon.

@@ -240,6 +240,12 @@ impl Config {
         self.var_dir.as_ref().map_or_else(|| home.root().join("var"), |dir| self.moved(dir, &home))
     }
 
+    /// Where what has to outlive the machine is kept, if `VARDIR` is on a tmpfs: `var` of the home in use.
+    #[must_use]
+    pub fn memory_dir(&self, home: &Home) -> PathBuf {
+        self.home_in_use(home).root().join("var")
+    }
+
     /// The log file of `program` (`sender` or `pha-sender`): in `LOGPATH` if that is a folder, ends with `/` or is
     /// the home's `var/log`; else `LOGPATH` is the beginning of the name, as in old files (`…/log` → `…/log.sender`).
     #[must_use]

@@ -101,7 +101,7 @@ impl Ears {
         self.detector.deadline_passed(at(now));
         let peers = vec![self.detector.report().clone()];
         let outside = Outside { peers, deaf: scene.deaf, wishes: scene.wishes.clone(), quorum: None };
-        let news = brings_news(&self.told.peers, &outside.peers)
+        let news = brings_news(&self.told.peers, outside.peers.iter())
             || (self.told.deaf, &self.told.wishes) != (outside.deaf, &outside.wishes);
         (news || now.is_multiple_of(1000)).then(|| {
             self.told = outside.clone();

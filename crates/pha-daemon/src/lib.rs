@@ -14,7 +14,7 @@ pub mod settings;
 pub mod start;
 pub mod waker;
 
-pub use publisher::Publisher;
+pub use publisher::{Published, Publisher};
 pub use recorder::Recorder;
 pub use settings::settings;
 pub use start::{Daemon, Options, Program, run};

@@ -2,33 +2,184 @@
 //!
 //! A write that fails is logged once and tried again with the next publication; a daemon never ends for it. If another
 //! program overwrote the section (a command that was stopped in the middle of a write), it is published again.
+//!
+//! Nor does a daemon wait long for it (ADR 0020): a section goes to a [`Writer`] through a slot in which a newer one replaces
+//! the older. Whoever publishes waits a moment, so that on a disk that is well the database is true before anybody acts on
+//! it. While a write is late nobody waits for it again; its end makes [`Publisher`]'s descriptor readable.
 
-use pha_status::{Database, Durability, Patience, Record, Section, StatusError};
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pha_core::BootTime;
+use pha_status::{Database, Durability, Patience, Record, Section, StatusError, Updated};
+use pha_sys::writer::Writer;
+
+use crate::now;
+use crate::start::Daemon;
+
+/// How long a daemon that starts waits for its first publication.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// A disk that takes longer is worth a line in the log.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
+
+/// What became of a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Published {
+    /// It stands in the file, in this record.
+    Written(Box<Record>),
+    /// It could not be written.
+    Failed,
+    /// The disk has not answered yet; [`Publisher::collect`] will tell.
+    Late,
+}
 
 /// Publishes sections of type `S`.
 #[derive(Debug)]
 pub struct Publisher<S> {
+    writer: Writer,
+    database: Arc<Database>,
+    desk: Arc<Desk<S>>,
+    bell: PipeReader,
+    /// Of the last publication.
+    number: u64,
     last: Option<S>,
+    late_since: Option<BootTime>,
+    told_late: bool,
     failure: Option<StatusError>,
     without_lock: bool,
     disk_full: bool,
 }
 
-impl<S: Section + Clone + PartialEq> Default for Publisher<S> {
-    fn default() -> Self {
-        Self { last: None, failure: None, without_lock: false, disk_full: false }
-    }
+/// Where a publication is handed over, and what became of it comes back.
+#[derive(Debug)]
+struct Desk<S> {
+    papers: Mutex<Papers<S>>,
+    changed: Condvar,
 }
 
-impl<S: Section + Clone + PartialEq> Publisher<S> {
-    /// Writes `section` and returns the whole record as written; `None` if it could not be written.
-    pub fn publish(&mut self, database: &Database, section: S, durability: Durability) -> Option<Record> {
+#[derive(Debug)]
+struct Papers<S> {
+    waiting: Option<Task<S>>,
+    /// The number of a finished one, and how it went.
+    finished: Option<(u64, Result<Updated, StatusError>)>,
+    /// Rung when this publication is finished: nobody waits for it.
+    wanted: Option<u64>,
+    bell: PipeWriter,
+    rung: bool,
+}
+
+#[derive(Debug)]
+struct Task<S> {
+    number: u64,
+    section: S,
+    durability: Durability,
+}
+
+impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
+    /// Nothing is published yet.
+    ///
+    /// # Errors
+    /// If there is no descriptor left.
+    pub fn new(daemon: &Daemon) -> anyhow::Result<Self> {
+        Self::with(daemon.database_writer.clone(), Arc::clone(&daemon.database)).context("no pipe")
+    }
+
+    /// As [`Self::new`], without a daemon.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(writer: Writer, database: Arc<Database>) -> io::Result<Self> {
+        let (ear, bell) = io::pipe()?;
+        let papers = Papers { waiting: None, finished: None, wanted: None, bell, rung: false };
+        Ok(Self {
+            writer,
+            database,
+            desk: Arc::new(Desk { papers: Mutex::new(papers), changed: Condvar::new() }),
+            bell: ear,
+            number: 0,
+            last: None,
+            late_since: None,
+            told_late: false,
+            failure: None,
+            without_lock: false,
+            disk_full: false,
+        })
+    }
+
+    /// Has `section` written, and waits for it for `patience` at most; not at all if an earlier one is late, unless this
+    /// one is to last.
+    pub fn publish(&mut self, section: S, durability: Durability, patience: Duration) -> Published {
         self.last = Some(section.clone());
-        let updated = match database.update::<S>(durability, Patience::Daemon, |slot| *slot = section) {
+        self.number += 1;
+        self.hand_over(Task { number: self.number, section, durability });
+        let waits = self.late_since.is_none() || durability == Durability::Lasting;
+        match self.desk.wait(self.number, if waits { patience } else { Duration::ZERO }, &mut self.bell) {
+            Some(result) => self.conclude(result),
+            None => {
+                self.note_late();
+                Published::Late
+            }
+        }
+    }
+
+    /// For a daemon that starts: it must be able to write.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn publish_first(&mut self, section: S, durability: Durability) -> anyhow::Result<Record> {
+        match self.publish(section, durability, FIRST) {
+            Published::Written(record) => Ok(*record),
+            Published::Failed => Err(self.failure.take().map_or_else(|| anyhow::anyhow!("not written"), Into::into)),
+            Published::Late => {
+                let timeout = io::Error::new(io::ErrorKind::TimedOut, "its disk does not answer");
+                Err(timeout).with_context(|| self.database.path().display().to_string())
+            }
+        }
+    }
+
+    /// What became of a publication that was late; `None` if there is none or it still is. To be asked on every wake.
+    pub fn collect(&mut self) -> Option<Published> {
+        self.late_since?;
+        let result = self.desk.wait(self.number, Duration::ZERO, &mut self.bell)?;
+        Some(self.conclude(result))
+    }
+
+    /// Since when the disk has not answered.
+    #[must_use]
+    pub const fn late_since(&self) -> Option<BootTime> {
+        self.late_since
+    }
+
+    /// Whether `record` holds another word than the last one published; not told while that is on its way.
+    pub fn was_overwritten(&self, record: &mut Record) -> bool {
+        self.late_since.is_none() && self.last.as_ref().is_some_and(|last| S::of(record) != last)
+    }
+
+    fn hand_over(&self, task: Task<S>) {
+        if !self.desk.put(task) {
+            return;
+        }
+        let (desk, database) = (Arc::clone(&self.desk), Arc::clone(&self.database));
+        if !self.writer.take(move || desk.serve(&database)) {
+            self.desk.papers().waiting = None;
+        }
+    }
+
+    fn conclude(&mut self, result: Result<Updated, StatusError>) -> Published {
+        if let Some(since) = self.late_since.take()
+            && std::mem::take(&mut self.told_late)
+        {
+            log::info!("the disk answers again, after {:.1} s", now().since(since).as_secs_f64());
+        }
+        let updated = match result {
             Ok(updated) => updated,
             Err(error) => {
                 self.note_failure(error);
-                return None;
+                return Published::Failed;
             }
         };
         if self.failure.take().is_some() {
@@ -41,21 +192,16 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
             log::warn!("another program holds the lock of the status database; writing without it");
         }
         self.without_lock = updated.without_lock;
-        self.note_disk(updated.disk_full, database);
-        Some(updated.record)
+        self.note_disk(updated.disk_full);
+        Published::Written(Box::new(updated.record))
     }
 
-    /// For a daemon that starts: it must be able to write.
-    ///
-    /// # Errors
-    /// Why the last write failed.
-    pub fn succeeded(&mut self) -> anyhow::Result<()> {
-        self.failure.take().map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    /// Whether `record` holds another word than the last one published.
-    pub fn was_overwritten(&self, record: &mut Record) -> bool {
-        self.last.as_ref().is_some_and(|last| S::of(record) != last)
+    fn note_late(&mut self) {
+        let since = *self.late_since.get_or_insert_with(now);
+        if !self.told_late && now().since(since) >= WORTH_SAYING {
+            log::warn!("the disk of {} does not answer; going on without it", self.database.path().display());
+            self.told_late = true;
+        }
     }
 
     fn note_failure(&mut self, error: StatusError) {
@@ -65,8 +211,8 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
         self.failure = Some(error);
     }
 
-    fn note_disk(&mut self, full: bool, database: &Database) {
-        let path = database.path().display();
+    fn note_disk(&mut self, full: bool) {
+        let path = self.database.path().display();
         match (std::mem::replace(&mut self.disk_full, full), full) {
             (false, true) => log::error!("the disk of {path} is full: make room; its reserve is used meanwhile"),
             (true, false) => log::info!("the disk of {path} has room again"),
@@ -74,3 +220,59 @@ impl<S: Section + Clone + PartialEq> Publisher<S> {
         }
     }
 }
+
+impl<S> AsFd for Publisher<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+impl<S: Section> Desk<S> {
+    /// Puts `task` into the slot; whether it was empty, so that the writer has to be asked.
+    fn put(&self, task: Task<S>) -> bool {
+        let mut papers = self.papers();
+        let replaced = papers.waiting.take();
+        // What was to last is part of what replaces it.
+        let lasts = replaced.as_ref().is_some_and(|older| older.durability == Durability::Lasting);
+        let durability = if lasts { Durability::Lasting } else { task.durability };
+        papers.waiting = Some(Task { durability, ..task });
+        replaced.is_none()
+    }
+
+    /// The writer's part.
+    fn serve(&self, database: &Database) {
+        let Some(task) = self.papers().waiting.take() else { return };
+        let result = database.update::<S>(task.durability, Patience::Daemon, |slot| *slot = task.section);
+        let mut papers = self.papers();
+        papers.finished = Some((task.number, result));
+        if papers.wanted == Some(task.number) && !papers.rung {
+            // One byte at most is in the pipe, so this never waits.
+            papers.rung = papers.bell.write_all(&[1]).is_ok();
+        }
+        drop(papers);
+        self.changed.notify_all();
+    }
+
+    /// Waits for number `wanted`; from a `None` on, its end rings the bell.
+    fn wait(&self, wanted: u64, patience: Duration, bell: &mut PipeReader) -> Option<Result<Updated, StatusError>> {
+        let unfinished = |papers: &mut Papers<S>| papers.finished.as_ref().is_none_or(|(number, _)| *number < wanted);
+        let waited = self.changed.wait_timeout_while(self.papers(), patience, unfinished);
+        let mut papers = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if std::mem::take(&mut papers.rung) {
+            // The byte is there. It may have been for an older one: nobody must find it when nothing is late any more.
+            let _ = bell.read_exact(&mut [0]);
+        }
+        papers.wanted = Some(wanted);
+        let (_, result) = papers.finished.take_if(|(number, _)| *number >= wanted)?;
+        papers.wanted = None;
+        Some(result)
+    }
+
+    fn papers(&self) -> MutexGuard<'_, Papers<S>> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[path = "publisher_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Feeds a daemon's machine and writes down what it was fed with, for `pha-cli replay`.
 //!
-//! Recording decides nothing and must never stop a daemon: what the disk does not take is counted, told once, and made
-//! good by a new segment with a new beginning when there is room again. Nothing is flushed to the disk itself: a trace is
+//! Recording decides nothing and must never stop a daemon: what the disk does not take, or not in time, is counted, told
+//! once, and made good by a new segment with a new beginning when there is room again. Nothing is flushed to the disk itself: a trace is
 //! for defects of pha, and those leave the page cache alone.
 
 use std::io;
@@ -29,8 +29,6 @@ struct Trace {
     head: Head,
     /// Not to be written to before then.
     broken_until: Option<BootTime>,
-    /// Inputs since the last flush.
-    pending: u64,
 }
 
 impl Recorder {
@@ -57,9 +55,9 @@ impl Recorder {
             lost: 0,
             clocks: Clocks::read(now),
         };
-        let ring = Ring::new(config.trace_file(&daemon.home, M::PROGRAM), config.trace_size);
+        let ring = Ring::new(config.trace_file(&daemon.home, M::PROGRAM), config.trace_size, daemon.log_writer.clone());
         ring.keep_in_panic();
-        let mut trace = Trace { ring, head, broken_until: None, pending: 0 };
+        let mut trace = Trace { ring, head, broken_until: None };
         trace.begin(machine, now);
         Self { trace: Some(trace) }
     }
@@ -100,7 +98,6 @@ impl Trace {
             self.head.lost += 1;
         } else if let Some(entry) = pha_trace::entry(now, what) {
             self.ring.push(&entry);
-            self.pending += 1;
         } else {
             // What follows an input that is not there must not be played.
             self.head.lost += 1;
@@ -112,10 +109,11 @@ impl Trace {
     fn begin<M: Machine>(&mut self, machine: &M, now: BootTime) {
         self.head.number += 1;
         self.head.clocks = Clocks::read(now);
+        self.head.lost += self.ring.take_lost();
         let begun = pha_trace::opening(&self.head, machine).ok_or_else(too_large);
-        match begun.and_then(|opening| self.ring.begin(&opening)) {
+        match begun.and_then(|opening| self.ring.begin(opening)) {
             Ok(()) if self.broken_until.take().is_some() => {
-                log::info!("the trace can be written again; {} inputs are missing from it", self.head.lost);
+                log::info!("the trace is written again; {} inputs are missing from it", self.head.lost);
             }
             Ok(()) => {}
             Err(error) => self.broke(&error, now),
@@ -123,9 +121,7 @@ impl Trace {
     }
 
     fn flush(&mut self, now: BootTime) {
-        let pending = std::mem::take(&mut self.pending);
         if let Err(error) = self.ring.flush() {
-            self.head.lost += pending;
             self.broke(&error, now);
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pha_core::beat::{Beat, BeatSettings, Said};
 use pha_core::{Gateway, Saying, Term, Word};
+use pha_sys::writer::Writer;
 use pha_trace::{BeatInput, End, Entry, Segment};
 
 use super::*;
@@ -33,6 +34,10 @@ fn said(ms: u64) -> BeatInput {
 }
 
 fn recorder(path: &Path, limit: u64, machine: &Beat, now: BootTime) -> Recorder {
+    recorder_with(Writer::at_once(), path, limit, machine, now)
+}
+
+fn recorder_with(writer: Writer, path: &Path, limit: u64, machine: &Beat, now: BootTime) -> Recorder {
     let head = Head {
         version: "0.1.0".to_owned(),
         node: "lb1".to_owned(),
@@ -43,7 +48,7 @@ fn recorder(path: &Path, limit: u64, machine: &Beat, now: BootTime) -> Recorder 
         lost: 0,
         clocks: Clocks::read(now),
     };
-    let mut trace = Trace { ring: Ring::new(path.to_owned(), limit), head, broken_until: None, pending: 0 };
+    let mut trace = Trace { ring: Ring::new(path.to_owned(), limit, writer), head, broken_until: None };
     trace.begin(machine, now);
     Recorder { trace: Some(trace) }
 }
@@ -111,6 +116,35 @@ fn a_full_disk_loses_inputs_and_nothing_else_and_the_next_segment_says_so() {
     assert_eq!(read(&crate::ring::named(&path, ".1")).entries.len(), 1);
 }
 
+// Honest after a stall: either every input is there, or the next segment says how many are not.
+#[test]
+fn a_stalled_disk_loses_what_does_not_fit_and_the_next_segment_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sender.trace");
+    let writer = Writer::start("test").unwrap();
+    let mut machine = beat();
+    let mut recorder = recorder_with(writer.clone(), &path, 1 << 20, &machine, at(0));
+    let (thaw, frozen) = std::sync::mpsc::channel::<()>();
+    assert!(writer.take(move || assert!(frozen.recv().is_err())));
+    let mut fed = 0;
+    while recorder.trace.as_ref().unwrap().broken_until.is_none() {
+        fed += 1;
+        recorder.feed(&mut machine, said(fed), at(fed));
+        recorder.flush(at(fed));
+    }
+    recorder.feed(&mut machine, said(fed + 1), at(fed + 1));
+    drop(thaw);
+    assert!(writer.drain(Duration::from_secs(20)));
+    let later = fed + 11_000;
+    recorder.feed(&mut machine, said(later), at(later));
+    recorder.flush(at(later));
+    assert!(writer.drain(Duration::from_secs(20)));
+    let (older, newer) = (read(&crate::ring::named(&path, ".1")), read(&path));
+    assert_eq!((older.entries.len() as u64, older.end), (fed - 1, End::Whole));
+    assert_eq!((newer.head.lost, newer.entries.len(), newer.end), (2, 1, End::Whole));
+    assert_eq!(play(&newer), machine);
+}
+
 #[test]
 fn a_start_keeps_the_trace_of_the_run_before() {
     let dir = tempfile::tempdir().unwrap();
@@ -130,6 +164,7 @@ fn a_folder_that_is_not_there_keeps_nobody_from_working() {
     let mut recorder = recorder(Path::new("/nonexistent/x.trace"), 4096, &machine, at(0));
     recorder.feed(&mut machine, said(0), at(0));
     recorder.end(&machine, at(1));
-    assert_eq!(recorder.trace.unwrap().head.lost, 2);
+    let mut trace = recorder.trace.unwrap();
+    assert_eq!(trace.head.lost + trace.ring.take_lost(), 2);
     assert!(machine.is_running());
 }

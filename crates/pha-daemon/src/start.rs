@@ -1,5 +1,5 @@
 //! From the command line to a running daemon, in one order for all three:
-//! configuration, detach, directories, pid file, signals, log, then the daemon's own body.
+//! configuration, detach, directories, pid file, signals, writers, log, then the daemon's own body.
 //!
 //! Everything that fails before the body says that it is ready goes to standard error and to the caller's exit code.
 
@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use pha_config::{Config, Home, Node};
@@ -18,12 +20,16 @@ use pha_sys::pidfile::{PidFile, PidFileError};
 use pha_sys::remedy::remedy;
 use pha_sys::signals::Signals;
 use pha_sys::watch::FileWatch;
+use pha_sys::writer::Writer;
 use pha_sys::{clock, exit};
 
 use crate::key;
 use crate::realtime;
 use crate::reload::Reloaded;
 use crate::waker::Waker;
+
+/// How long a daemon that ends waits for what it said and logged last.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// One of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +90,13 @@ pub struct Daemon {
     /// This node.
     pub me: Node,
     /// Its status database.
-    pub database: Database,
+    pub database: Arc<Database>,
     /// Where run-time files are.
     pub var_dir: PathBuf,
+    /// Writes to `var_dir`.
+    pub database_writer: Writer,
+    /// Writes log and trace. Another one, because they may lie on another disk, and must never hold up what peers hear.
+    pub log_writer: Writer,
     log: Log,
     signals: Option<Signals>,
     ready: Option<Ready>,
@@ -147,13 +157,14 @@ fn report(program: Program, refusal: &Refusal) -> i32 {
 fn conclude(program: Program, mut daemon: Daemon, result: anyhow::Result<()>) -> i32 {
     let Err(error) = result else {
         log::info!("ended");
+        daemon.let_go();
         return exit::OK;
     };
     let (code, message) = verdict(&error);
     log::error!("{message}");
     let ready = daemon.ready.take();
     // Its pid file is emptied first: `fail` does not return.
-    drop(daemon);
+    daemon.let_go();
     if let Some(ready) = ready {
         report(program, &Refusal::new(code, message));
         ready.fail(code);
@@ -199,6 +210,7 @@ fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
 fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daemon, Refusal> {
     let var_dir = config.var_dir(&home);
     let log_file = config.log_file(&home, program.word());
+    let memory_dir = config.memory_dir(&home);
     for dir in [Some(var_dir.join("run").as_path()), log_file.parent()].into_iter().flatten() {
         fs::create_dir_all(dir).map_err(|error| Refusal::io("cannot be created", dir, &error))?;
     }
@@ -209,15 +221,25 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     })?;
     let pid_file = Rc::new(RefCell::new(pid_file));
     let signals = Signals::new().map_err(|error| Refusal::new(exit::OS_ERR, format!("signals: {error}")))?;
-    let log = logging::init(Some(&log_file), config.debug)
+    // The only threads that write; they inherit what signals are blocked, and the scheduling as it is now.
+    let writer = |name| Writer::start(name).map_err(|error| Refusal::new(exit::OS_ERR, format!("no thread: {error}")));
+    let (database_writer, log_writer) = (writer("database")?, writer("log")?);
+    let log = logging::init(Some(&log_file), config.debug, log_writer.clone())
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
     realtime::take(program, &config).map_err(|refusal| Refusal::new(exit::NO_PERM, refusal))?;
-    let database = Database::new(&var_dir, &me.name);
+    let database = Arc::new(Database::new(&var_dir, &me.name).remembering(&memory_dir));
     log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
     if program == Program::Supervise {
         config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+        if database.forgets() {
+            let dir = memory_dir.display();
+            log::warn!(
+                "VARDIR is on a tmpfs and {dir} on no disk that can be written: a reboot forgets terms and wishes"
+            );
+        }
     }
-    Ok(Daemon { home, config, me, database, var_dir, log, signals: Some(signals), ready: None, pid_file })
+    let signals = Some(signals);
+    Ok(Daemon { home, config, me, database, var_dir, database_writer, log_writer, log, signals, ready: None, pid_file })
 }
 
 impl Daemon {
@@ -225,6 +247,15 @@ impl Daemon {
     pub fn is_ready(&mut self) {
         if let Some(ready) = self.ready.take() {
             ready.tell();
+        }
+    }
+
+    /// Ends, with the last words on the disk. A pid file on a disk that does not answer is not emptied: unlocked, it means
+    /// nothing.
+    fn let_go(self) {
+        let all_written = self.database_writer.drain(LAST_WORDS) && self.log_writer.drain(LAST_WORDS);
+        if !all_written {
+            std::mem::forget(self);
         }
     }
 
@@ -254,9 +285,7 @@ impl Daemon {
     /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a
     /// restart. `None` keeps the one in force, because the new one has errors; all are logged.
     pub fn reload(&mut self) -> Option<Reloaded> {
-        if let Err(error) = self.log.reopen() {
-            log::error!("the log cannot be opened again: {error}");
-        }
+        self.log.reopen();
         let new = match Config::load(&self.home) {
             Ok(new) => new,
             Err(errors) => {

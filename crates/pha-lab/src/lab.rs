@@ -30,13 +30,14 @@ pub struct LabOptions {
     nodes: usize,
     lines: Vec<String>,
     resources: Option<Vec<String>>,
-    key: bool,
-    plain: bool,
+    pub(crate) key: bool,
+    pub(crate) plain: bool,
+    pub(crate) volatile: bool,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { nodes: 2, lines: Vec::new(), resources: None, key: true, plain: false }
+        Self { nodes: 2, lines: Vec::new(), resources: None, key: true, plain: false, volatile: false }
     }
 }
 
@@ -73,6 +74,13 @@ impl LabOptions {
     #[must_use]
     pub const fn plain(mut self) -> Self {
         self.plain = true;
+        self
+    }
+
+    /// Each node's `VARDIR` is a folder of its own on a tmpfs, which a crash empties.
+    #[must_use]
+    pub const fn volatile(mut self) -> Self {
+        self.volatile = true;
         self
     }
 
@@ -138,7 +146,7 @@ impl Lab {
         }
         let config = options.text(port);
         for id in 1..=options.nodes {
-            lab.nodes.push(Node::build(id, &lab.dir, !plain, &config, options.key)?);
+            lab.nodes.push(Node::build(id, &lab.dir, &config, &options)?);
         }
         Ok(lab)
     }

@@ -26,5 +26,5 @@ pub mod world;
 pub use client::{Client, Gap, Probe};
 pub use holders::HolderWatch;
 pub use lab::{Lab, LabOptions};
-pub use node::{Node, Program};
+pub use node::{Disk, Node, Program};
 pub use onlookers::Onlookers;

@@ -1,5 +1,6 @@
 //! The receiver's loop.
 
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use pha_core::BootTime;
@@ -7,7 +8,7 @@ use pha_core::detector::brings_news;
 use pha_core::report::PeerReport;
 use pha_daemon::peers::Resolver;
 use pha_daemon::{Daemon, Publisher, key, now};
-use pha_status::{Database, Durability, ReceiverSection, Record};
+use pha_status::{Durability, ReceiverSection, Record};
 use pha_wire::Codec;
 
 use crate::ears::Ears;
@@ -18,6 +19,8 @@ use crate::peers::Peers;
 const TICK: Duration = Duration::from_secs(1);
 /// A tick waits so long for a heartbeat that wakes the receiver anyway, or comes so much earlier with one.
 const WITH_A_HEARTBEAT: Duration = Duration::from_millis(100);
+/// How long hearing waits for the disk, once when it stalls.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The receiver and all it knows.
 pub struct Receiver {
@@ -44,7 +47,7 @@ impl Receiver {
             ears,
             peers: Peers::new(&daemon.config, &daemon.me, &record.receiver.peers, (resolver, &known), now),
             codec,
-            publisher: Publisher::default(),
+            publisher: Publisher::new(daemon)?,
             published: Vec::new(),
             next_tick: now,
         })
@@ -54,14 +57,16 @@ impl Receiver {
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker_without_record()?;
         self.peers.begin_trace(daemon, now());
-        self.publish(&daemon.database, std::process::id(), now());
-        self.publisher.succeeded()?;
+        let first = self.section(std::process::id(), now());
+        self.publisher.publish_first(first, Durability::Volatile)?;
         daemon.is_ready();
         let mut more = false;
         loop {
             let deadline = if more { BootTime::ZERO } else { self.next_deadline() };
-            let woken = waker.wait(self.ears.fds(), deadline)?;
+            let woken = waker.wait(self.ears.fds().chain([self.publisher.as_fd()]), deadline)?;
             let now = now();
+            // Late or not, the next turn publishes what is news.
+            self.publisher.collect();
             self.peers.woke(now);
             more = self.ears.drain(|bytes, length, from| self.peers.heard(&self.codec, bytes, length, from, now));
             if !more {
@@ -71,13 +76,13 @@ impl Receiver {
                 daemon.reload();
             }
             if woken.terminate {
-                self.publish(&daemon.database, 0, now);
+                self.publish(0, now);
                 self.peers.end_trace(now);
                 return Ok(());
             }
             let news = brings_news(&self.published, self.peers.reports());
             if news || now + WITH_A_HEARTBEAT >= self.next_tick {
-                self.publish(&daemon.database, std::process::id(), now);
+                self.publish(std::process::id(), now);
             }
             self.peers.flush_trace(now);
         }
@@ -88,17 +93,21 @@ impl Receiver {
         self.peers.next_deadline().map_or(tick, |deadline| deadline.min(tick))
     }
 
-    fn publish(&mut self, database: &Database, pid: u32, now: BootTime) {
+    fn publish(&mut self, pid: u32, now: BootTime) {
+        let section = self.section(pid, now);
+        self.publisher.publish(section, Durability::Volatile, PATIENCE);
+    }
+
+    fn section(&mut self, pid: u32, now: BootTime) -> ReceiverSection {
         self.next_tick = now + TICK;
         self.published = self.peers.reports().cloned().collect();
-        let section = ReceiverSection {
+        ReceiverSection {
             pid,
             tick: now,
             peers: self.published.clone(),
             drops: self.peers.drops().clone(),
             authentic: self.codec.is_authentic(),
             late: self.peers.late(),
-        };
-        self.publisher.publish(database, section, Durability::Volatile);
+        }
     }
 }

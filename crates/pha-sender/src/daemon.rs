@@ -1,11 +1,12 @@
 //! The sender's loop.
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use pha_core::beat::{Beat, BeatSettings, Round, Said};
 use pha_core::{BootTime, Heartbeat, NodeId, Serial};
-use pha_daemon::{Daemon, Publisher, Recorder, key, now};
+use pha_daemon::{Daemon, Published, Publisher, Recorder, key, now};
 use pha_status::{Database, Durability, Record, SenderSection};
 use pha_trace::BeatInput;
 use pha_wire::Codec;
@@ -16,6 +17,8 @@ use crate::routes::Routes;
 const TICK: Duration = Duration::from_secs(1);
 /// It waits so long for a beat that wakes the sender anyway, or comes so much earlier with one.
 const WITH_A_BEAT: Duration = Duration::from_millis(100);
+/// How long the beat waits for the disk, once when it stalls.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// How often a farewell is said, since nobody repeats it.
 const FAREWELLS: u32 = 3;
 const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
@@ -49,7 +52,7 @@ impl Sender {
             serial: Serial::default(),
             record: Record::default(),
             section: SenderSection { pid: std::process::id(), ..SenderSection::default() },
-            publisher: Publisher::default(),
+            publisher: Publisher::new(daemon)?,
             next_tick: now,
         };
         sender.read(&daemon.database);
@@ -57,8 +60,9 @@ impl Sender {
         sender.serial.incarnation = incarnation;
         sender.section.incarnation = incarnation;
         sender.section.running = sender.beat.is_running();
-        sender.publish(&daemon.database, Durability::Lasting, now);
-        sender.publisher.succeeded()?;
+        sender.section.tick = now;
+        sender.next_tick = now + TICK;
+        sender.record = sender.publisher.publish_first(sender.section.clone(), Durability::Lasting)?;
         Ok(sender)
     }
 
@@ -68,8 +72,10 @@ impl Sender {
         self.recorder = Recorder::begin(daemon, &self.beat, now());
         daemon.is_ready();
         loop {
-            let woken = waker.wait(std::iter::empty(), self.next_deadline())?;
+            let woken = waker.wait([self.publisher.as_fd()].into_iter(), self.next_deadline())?;
             let now = now();
+            let written = self.publisher.collect();
+            self.note(written);
             if woken.record_changed {
                 self.read(&daemon.database);
             }
@@ -80,12 +86,12 @@ impl Sender {
             if woken.terminate {
                 self.say_farewell(now);
                 self.section = SenderSection { pid: 0, running: false, ..self.section.clone() };
-                self.publish(&daemon.database, Durability::Volatile, now);
+                self.publish(now);
                 self.recorder.end(&self.beat, now);
                 return Ok(());
             }
             self.routes.deadline_passed(now);
-            self.tick(&daemon.database, now);
+            self.tick(now);
             self.recorder.flush(now);
         }
     }
@@ -149,21 +155,26 @@ impl Sender {
         }
     }
 
-    fn tick(&mut self, database: &Database, now: BootTime) {
+    fn tick(&mut self, now: BootTime) {
         let running = self.beat.is_running();
         let overwritten = self.publisher.was_overwritten(&mut self.record);
         if now + WITH_A_BEAT >= self.next_tick || running != self.section.running || overwritten {
             self.section.running = running;
             self.section.errors = self.routes.errors();
-            self.publish(database, Durability::Volatile, now);
+            self.publish(now);
         }
     }
 
-    fn publish(&mut self, database: &Database, durability: Durability, now: BootTime) {
+    fn publish(&mut self, now: BootTime) {
         self.section.tick = now;
         self.next_tick = now + TICK;
-        if let Some(record) = self.publisher.publish(database, self.section.clone(), durability) {
-            self.record = record;
+        let written = self.publisher.publish(self.section.clone(), Durability::Volatile, PATIENCE);
+        self.note(Some(written));
+    }
+
+    fn note(&mut self, published: Option<Published>) {
+        if let Some(Published::Written(record)) = published {
+            self.record = *record;
         }
     }
 }
@@ -178,11 +189,13 @@ fn wall_clock() -> u64 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use std::path::Path;
+    use std::sync::Arc;
 
     use pha_config::Config;
     use pha_core::heartbeat::Saying;
     use pha_core::{Gateway, Term, Word};
     use pha_sys::allocations::counted;
+    use pha_sys::writer::Writer;
 
     use super::*;
 
@@ -190,6 +203,7 @@ mod tests {
         let text = "NODES=a b c\nADDR_a=127.0.0.1\nADDR_b=127.0.0.2 127.0.0.3\nADDR_c=127.0.0.4\nPORT=9\n";
         let config = Config::parse(text, Path::new("config")).unwrap();
         let times = BeatSettings::new(config.heartbeat_interval, config.dead_time, config.lease);
+        let nowhere = Arc::new(Database::new(Path::new("nowhere"), "a"));
         Sender {
             me: config.nodes[0].id,
             beat: Beat::new(times, now),
@@ -199,7 +213,7 @@ mod tests {
             serial: Serial::default(),
             record: Record::default(),
             section: SenderSection::default(),
-            publisher: Publisher::default(),
+            publisher: Publisher::with(Writer::start("writer").unwrap(), nowhere).unwrap(),
             next_tick: now,
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use pha_sys::clock;
 use pha_sys::lock::LockFile;
+use pha_sys::volatile::{is_volatile, is_writable};
 use pha_sys::watch::FileWatch;
 
 use crate::aside::set_aside;
@@ -66,6 +67,8 @@ pub struct Updated {
 pub struct Database {
     dir: PathBuf,
     file: PathBuf,
+    /// What is to last, if the machine's end empties `dir`.
+    memory: Option<PathBuf>,
     node: String,
     boot_id: OnceLock<String>,
     lock_stuck: AtomicBool,
@@ -80,12 +83,29 @@ impl Database {
         Self {
             dir: dir.to_owned(),
             file: dir.join(STATUS_FILE),
+            memory: None,
             node: node.to_owned(),
             boot_id: OnceLock::new(),
             lock_stuck: AtomicBool::new(false),
             tidied: AtomicBool::new(false),
             reserved: AtomicBool::new(false),
         }
+    }
+
+    /// If the database lies on a tmpfs, what is to last is kept in `dir` too: what a reboot leaves of the record, under the
+    /// same name, so that moving the database there and back forgets nothing. It is read when the database is empty. A `dir`
+    /// that cannot be written keeps nothing ([`Self::forgets`]).
+    #[must_use]
+    pub fn remembering(mut self, dir: &Path) -> Self {
+        let needed = dir != self.dir && is_volatile(&self.dir);
+        self.memory = (needed && is_writable(dir)).then(|| dir.join(STATUS_FILE));
+        self
+    }
+
+    /// Whether nothing outlives the machine.
+    #[must_use]
+    pub fn forgets(&self) -> bool {
+        self.memory.is_none() && is_volatile(&self.dir)
     }
 
     /// The status file.
@@ -101,7 +121,7 @@ impl Database {
     /// [`StatusError::Bad`] if the file is damaged or foreign (it stays where it is), [`StatusError::Io`].
     pub fn read(&self) -> Result<Record, StatusError> {
         let found = self.load()?;
-        found.map_err(|why| StatusError::Bad { path: self.file.clone(), why })
+        found.map_err(|why| StatusError::Bad { path: self.source().to_owned(), why })
     }
 
     /// Changes one section and replaces the file. `change` is called once, under the lock where there is one, and must
@@ -135,10 +155,26 @@ impl Database {
         } else {
             written?
         };
-        let set_aside = bad.then(|| set_aside(&self.file)).transpose()?;
+        let set_aside = bad.then(|| set_aside(self.source())).transpose()?;
+        if durability == Durability::Lasting {
+            self.remember(&record)?;
+        }
         replacement.take_place()?;
         let reserve_lacks_room = lock.is_some() && patience == Patience::Daemon && self.reserve_lacks_room(disk_full);
         Ok(Updated { record, set_aside, without_lock: lock.is_none(), disk_full: disk_full || reserve_lacks_room })
+    }
+
+    /// Before the database shows it: a term that is seen is on the disk.
+    fn remember(&self, record: &Record) -> Result<(), StatusError> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        let failed = |why| StatusError::Unwritable { path: memory.clone(), why };
+        let content = file::render(&record.clone().after_reboot("")).map_err(failed)?;
+        Replacement::write(memory, &content, Durability::Lasting)?.take_place()
+    }
+
+    /// The file that is read.
+    fn source(&self) -> &Path {
+        self.memory.as_deref().filter(|memory| !self.file.exists() && memory.exists()).unwrap_or(&self.file)
     }
 
     /// Looks after the reserve once, and again after it was used. That it cannot be made for another reason than a full
@@ -181,18 +217,22 @@ impl Database {
 
     /// The record of this boot in the file, or what is wrong with the file.
     fn load(&self) -> Result<Result<Record, Defect>, StatusError> {
-        let bytes = match content(&self.file) {
+        let source = self.source();
+        let bytes = match content(source) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.empty().map(Ok),
-            Err(source) => return Err(StatusError::Io { path: self.file.clone(), doing: "cannot be read", source }),
+            Err(error) => {
+                return Err(StatusError::Io { path: source.to_owned(), doing: "cannot be read", source: error });
+            }
         };
         let boot_id = self.boot_id()?;
-        let of_this_boot = |record: Record| match record.boot_id == boot_id {
+        let remembered = source != self.file;
+        let of_this_boot = |record: Record| match record.boot_id == boot_id && !remembered {
             true => record,
             false => record.after_reboot(boot_id),
         };
         // On a full disk a file that was replaced twice while it was read may have been overwritten: look once more.
-        let again = |why| content(&self.file).map_or(Err(why), |content| file::parse(&content));
+        let again = |why| content(source).map_or(Err(why), |content| file::parse(&content));
         Ok(file::parse(&bytes).or_else(again).map(of_this_boot))
     }
 

@@ -199,3 +199,60 @@ fn the_readable_part_ends_where_the_record_begins() {
     assert!(text.starts_with("#pha-status 1 ") && text.ends_with("\n--\n"), "{text}");
     assert!(text.contains("\nSENDER_PID='7'\n"), "{text}");
 }
+
+/// A database in memory, and where what is to last is kept.
+fn volatile() -> Option<(TempDir, TempDir, Database)> {
+    let dir = tempfile::tempdir_in("/dev/shm").ok().filter(|dir| is_volatile(dir.path()))?;
+    let memory = tempfile::tempdir().unwrap();
+    let database = Database::new(dir.path(), "lb1").remembering(memory.path());
+    Some((dir, memory, database))
+}
+
+fn set_incarnation(database: &Database, durability: Durability, incarnation: u64) {
+    let change = |sender: &mut SenderSection| *sender = SenderSection { pid: 7, incarnation, ..sender.clone() };
+    database.update(durability, Patience::Daemon, change).unwrap();
+}
+
+#[test]
+fn what_is_to_last_outlives_a_database_in_memory_and_nothing_else_does() {
+    let Some((dir, memory, database)) = volatile() else { return };
+    set_incarnation(&database, Durability::Volatile, 1);
+    assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0);
+    set_incarnation(&database, Durability::Lasting, 2);
+    set_incarnation(&database, Durability::Volatile, 3);
+    fs::remove_file(dir.path().join(STATUS_FILE)).unwrap();
+    let record = database.read().unwrap();
+    assert_eq!((record.sender.incarnation, record.sender.pid, record.generation), (2, 0, 2));
+    set_incarnation(&database, Durability::Volatile, 4);
+    assert_eq!(database.read().unwrap().sender.incarnation, 4);
+    // Back on the disk: nothing of it is taken for this boot's.
+    let moved = Database::new(memory.path(), "lb1").read().unwrap();
+    assert_eq!((moved.sender.incarnation, moved.sender.pid), (2, 0));
+}
+
+#[test]
+fn a_term_that_cannot_be_remembered_is_not_shown() {
+    let Some((_dir, memory, database)) = volatile() else { return };
+    set_incarnation(&database, Durability::Lasting, 1);
+    memory.close().unwrap();
+    let change = |sender: &mut SenderSection| sender.incarnation = 2;
+    assert!(database.update(Durability::Lasting, Patience::Daemon, change).is_err());
+    assert_eq!(database.read().unwrap().sender.incarnation, 1);
+}
+
+#[test]
+fn a_damaged_memory_is_set_aside_and_not_used() {
+    let Some((_dir, memory, database)) = volatile() else { return };
+    fs::write(memory.path().join(STATUS_FILE), "bad").unwrap();
+    assert!(database.read().is_err());
+    let aside = database.update(Durability::Lasting, Patience::Daemon, |sender: &mut SenderSection| sender.pid = 1);
+    assert!(aside.unwrap().set_aside.is_some_and(|aside| aside.starts_with(memory.path())));
+    assert_eq!(database.read().unwrap().sender.pid, 1);
+}
+
+#[test]
+fn a_database_on_a_disk_needs_no_memory() {
+    let Some((_dir, memory, _)) = volatile() else { return };
+    let database = Database::new(memory.path(), "lb1").remembering(memory.path());
+    assert!(database.memory.is_none());
+}

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,9 +12,10 @@ use pha_config::{Config, Node};
 use pha_core::BootTime;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
 use pha_daemon::peers::Resolver;
-use pha_daemon::{Daemon, Program, Publisher, Recorder, Woken, now, settings};
+use pha_daemon::{Daemon, Program, Published, Publisher, Recorder, Woken, now, settings};
 use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
 use pha_sys::icmp::Pinger;
+use pha_sys::writer::Writer;
 use pha_sys::{interfaces, lock};
 use pha_trace::SuperviseInput;
 
@@ -21,6 +24,15 @@ use crate::runner::{Run, Runner};
 
 /// A receiver whose tick is older is stale: this node is deaf.
 const RECEIVER_STALE: Duration = Duration::from_millis(2500);
+
+/// How long supervise waits for the disk before it acts on what it could not say yet; once when the disk stalls.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long a claim waits for its term to be on the disk. Whoever claims renews no lease, so nothing is missed meanwhile.
+const TERM_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an active node whose disk stalls stays silent before it hands over, if an address speaks for it.
+const STALL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The daemon and all it knows.
 pub struct Supervise {
@@ -35,6 +47,8 @@ pub struct Supervise {
     carrier: bool,
     record: Record,
     publisher: Publisher<SuperviseSection>,
+    database: Arc<Database>,
+    database_writer: Writer,
     could_publish: bool,
     section: SuperviseSection,
     outside: Outside,
@@ -58,7 +72,7 @@ impl Supervise {
         Ok(Self {
             supervisor,
             recorder: Recorder::off(),
-            runner: Runner::new(&daemon.home, config, &daemon.me),
+            runner: Runner::new(&daemon.home, config, &daemon.me, &daemon.database_writer),
             pinger: pinger(config)?,
             gateways: config.gateways.clone(),
             echo: 0,
@@ -66,7 +80,9 @@ impl Supervise {
             own: own_addresses(&daemon.me),
             carrier: true,
             record,
-            publisher: Publisher::default(),
+            publisher: Publisher::new(daemon)?,
+            database: Arc::clone(&daemon.database),
+            database_writer: daemon.database_writer.clone(),
             could_publish: true,
             section,
             outside: Outside::default(),
@@ -80,17 +96,17 @@ impl Supervise {
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
         self.recorder = Recorder::begin(daemon, &self.supervisor, now());
-        self.begin(&daemon.database)?;
+        self.begin()?;
         daemon.is_ready();
         while !self.ended {
             let deadline = self.next_deadline();
             let fds = self.runner.fds().into_iter().chain(self.pinger.iter().flat_map(Pinger::fds));
-            let woken = waker.wait(fds, deadline)?;
+            let woken = waker.wait(fds.chain([self.publisher.as_fd()]), deadline)?;
             if woken.hangup {
                 self.reload(daemon);
             }
-            for event in self.events(&daemon.database, woken) {
-                self.feed(&daemon.database, event);
+            for event in self.events(woken) {
+                self.feed(event);
             }
             self.recorder.flush(now());
         }
@@ -100,18 +116,15 @@ impl Supervise {
 
     /// The first publication. What an earlier supervise of this boot said stays said, with its old tick, until the first
     /// checks have ended: until then it is truer than what this one knows.
-    fn begin(&mut self, database: &Database) -> anyhow::Result<()> {
+    fn begin(&mut self) -> anyhow::Result<()> {
         let earlier_boot = self.section.tick == BootTime::ZERO;
         if earlier_boot || self.section.report.is_none() {
             self.section.report = Some(self.supervisor.report());
             self.section.tick = now();
         }
-        if let Some(record) = self.publisher.publish(database, self.section.clone(), Durability::Volatile) {
-            self.record = record;
-        }
-        self.publisher.succeeded()?;
+        self.record = self.publisher.publish_first(self.section.clone(), Durability::Volatile)?;
         self.outside = self.look_outside(now());
-        self.feed(database, Event::OutsideChanged(Box::new(self.outside.clone())));
+        self.feed(Event::OutsideChanged(Box::new(self.outside.clone())));
         Ok(())
     }
 
@@ -121,11 +134,14 @@ impl Supervise {
     }
 
     /// What happened, oldest knowledge first: what is outside, what has ended, what is asked, and time.
-    fn events(&mut self, database: &Database, woken: Woken) -> Vec<Event> {
+    fn events(&mut self, woken: Woken) -> Vec<Event> {
         let now = now();
         let mut events = Vec::new();
+        if let Some(published) = self.publisher.collect() {
+            events.extend(self.note_published(published));
+        }
         if woken.record_changed {
-            self.read(database);
+            self.read();
         }
         if woken.record_changed || now >= self.next_look {
             self.next_look = now + TICK;
@@ -159,24 +175,27 @@ impl Supervise {
         events
     }
 
-    fn feed(&mut self, database: &Database, event: Event) {
+    fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for command in self.recorder.feed(&mut self.supervisor, SuperviseInput::Happened(event), now()) {
-                events.extend(self.carry_out(database, command));
+                events.extend(self.carry_out(command));
             }
         }
     }
 
     /// Does what the core wants; some of it has an answer at once.
-    fn carry_out(&mut self, database: &Database, command: Command) -> Option<Event> {
+    fn carry_out(&mut self, command: Command) -> Option<Event> {
         match command {
             Command::Publish => {
-                let published = self.publish(database, Durability::Volatile);
-                let could = std::mem::replace(&mut self.could_publish, published);
-                (!published || !could).then_some(Event::Published(published))
+                let published = self.publish(Durability::Volatile, PATIENCE)?;
+                self.note_published(published)
             }
-            Command::StoreTerm => Some(Event::TermStored(self.publish(database, Durability::Lasting))),
+            Command::StoreTerm => {
+                let published = self.publish(Durability::Lasting, TERM_PATIENCE);
+                let stored = published.is_some_and(|published| self.note_record(published) == Some(true));
+                Some(Event::TermStored(stored))
+            }
             Command::Run { resource, call, limit, reason, term, lease, sole } => {
                 let run = Run { call, limit, reason, term, lease: lease.then_some(self.lease), sole };
                 self.runner.start(resource, run, now()).err().map(|ended| Event::CallFinished {
@@ -206,55 +225,80 @@ impl Supervise {
         }
     }
 
-    fn publish(&mut self, database: &Database, durability: Durability) -> bool {
+    /// `None` if there is nothing to be said yet.
+    fn publish(&mut self, durability: Durability, patience: Duration) -> Option<Published> {
         let leaves = self.supervisor.report().saying.word.status().is_none() && self.supervisor.has_ended();
         if !self.supervisor.is_settled() && !leaves && self.section.report.is_some() {
-            return true;
+            return None;
         }
         self.section.report = Some(self.supervisor.report());
         self.section.tick = now();
         if leaves {
             self.section.pid = 0;
         }
-        match self.publisher.publish(database, self.section.clone(), durability) {
-            Some(record) => {
-                self.record = record;
-                true
+        Some(self.publisher.publish(self.section.clone(), durability, patience))
+    }
+
+    /// What the core is told about a publication: a failure each time, a success if it is news, and of one that is late
+    /// nothing as long as an address speaks for this node.
+    fn note_published(&mut self, published: Published) -> Option<Event> {
+        let late_for = self.publisher.late_since().map_or(Duration::ZERO, |since| now().since(since));
+        let patience = if self.supervisor.is_witnessed() { STALL_PATIENCE } else { Duration::ZERO };
+        let published = match self.note_record(published) {
+            None if late_for < patience => return None,
+            written => written.unwrap_or(false),
+        };
+        let could = std::mem::replace(&mut self.could_publish, published);
+        (!published || !could).then_some(Event::Published(published))
+    }
+
+    /// Whether it was written; `None` if nobody knows yet.
+    fn note_record(&mut self, published: Published) -> Option<bool> {
+        match published {
+            Published::Written(record) => {
+                self.record = *record;
+                Some(true)
             }
-            None => false,
+            Published::Failed => Some(false),
+            Published::Late => None,
         }
     }
 
-    fn read(&mut self, database: &Database) {
-        match database.read() {
+    fn read(&mut self) {
+        match self.database.read() {
             Ok(record) => {
                 let before = std::mem::replace(&mut self.record, record);
-                self.keep_wishes(database, before.operator);
+                self.keep_wishes(before.operator);
             }
             Err(error) => log::error!("{error}; what was known stays known"),
         }
-        if self.publisher.was_overwritten(&mut self.record)
-            && let Some(record) = self.publisher.publish(database, self.section.clone(), Durability::Volatile)
-        {
-            self.record = record;
+        if self.publisher.was_overwritten(&mut self.record) {
+            let published = self.publisher.publish(self.section.clone(), Durability::Volatile, PATIENCE);
+            self.note_record(published);
         }
     }
 
     /// A database that was lost while we ran must not end a maintenance: the wishes are put back as they were known.
-    fn keep_wishes(&mut self, database: &Database, known: OperatorSection) {
+    fn keep_wishes(&mut self, known: OperatorSection) {
         let nothing = OperatorSection::default();
         if self.record.operator != nothing || known == nothing {
             return;
         }
         log::warn!("the status database has lost the operator's wishes; they are put back");
-        let put_back = |section: &mut OperatorSection| {
+        self.record.operator = known.clone();
+        let database = Arc::clone(&self.database);
+        let put_back = move |section: &mut OperatorSection| {
             if *section == nothing {
                 *section = known;
             }
         };
-        match database.update(Durability::Lasting, Patience::Daemon, put_back) {
-            Ok(updated) => self.record = updated.record,
-            Err(error) => log::error!("{error}"),
+        let kept = self.database_writer.take(move || {
+            if let Err(error) = database.update(Durability::Lasting, Patience::Daemon, put_back) {
+                log::error!("{error}");
+            }
+        });
+        if !kept {
+            log::error!("{}: the disk does not answer", self.database.path().display());
         }
     }
 

@@ -34,7 +34,7 @@ pub fn run(daemon: &mut Daemon, once: Once, name: Option<&str>) -> anyhow::Resul
             Call::Stop
         }
     };
-    let mut runner = Runner::new(&daemon.home, &daemon.config, &daemon.me);
+    let mut runner = Runner::new(&daemon.home, &daemon.config, &daemon.me, &daemon.database_writer);
     let mut errors = Vec::new();
     let mut term = Term::NONE;
     if let Ok(record) = daemon.database.read() {

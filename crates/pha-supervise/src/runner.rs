@@ -9,6 +9,7 @@ use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
 use pha_sys::poll;
+use pha_sys::writer::Writer;
 
 use crate::builtin::{BuiltIn, Connection, Found};
 
@@ -79,7 +80,7 @@ pub struct Runner {
 
 impl Runner {
     /// Nothing runs: what an earlier supervise began and left running is ended first, which may take a second or two.
-    pub fn new(home: &Home, config: &Config, me: &Node) -> Self {
+    pub fn new(home: &Home, config: &Config, me: &Node, writer: &Writer) -> Self {
         let peers: Vec<&str> =
             config.nodes.iter().filter(|node| node.id != me.id).map(|node| node.name.as_str()).collect();
         let environment = vec![
@@ -97,7 +98,7 @@ impl Runner {
                 arguments: resource.arguments.clone(),
                 built_in: resource.built_in_check.clone().map(BuiltIn::new),
                 running: None,
-                note: CallNote::new(run_dir.join(format!("{}.call", resource.name))),
+                note: CallNote::new(run_dir.join(format!("{}.call", resource.name)), writer.clone()),
             })
             .collect();
         for agent in &agents {
@@ -132,10 +133,8 @@ impl Runner {
         match RunningAgent::start(call, elapsed(now)) {
             Ok(running) => {
                 let agent = &mut self.agents[resource];
-                if outlives_us(run.call)
-                    && let Err(error) = agent.note.begins(running.pid())
-                {
-                    log::warn!("{}: the running call could not be noted: {error}", agent.name);
+                if outlives_us(run.call) {
+                    agent.note.begins(running.pid());
                 }
                 agent.running = Some((run.call, Running::Agent(running)));
                 Ok(())

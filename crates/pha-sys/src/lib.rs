@@ -30,7 +30,9 @@ mod socket;
 pub mod swap;
 pub mod tcp;
 pub mod udp;
+pub mod volatile;
 pub mod watch;
+pub mod writer;
 
 #[cfg(test)]
 #[global_allocator]

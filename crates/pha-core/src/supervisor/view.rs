@@ -170,6 +170,14 @@ impl Supervisor {
         self.settings.lease.saturating_sub(self.settings.dead_time)
     }
 
+    /// Whether an address answers for this node while nobody hears it: its peers wait then, and take nothing over.
+    #[must_use]
+    pub fn is_witnessed(&self) -> bool {
+        let answers =
+            |r: &crate::resource::Resource| r.settings.leased && r.settings.probes && r.state == ResourceState::Up;
+        self.settings.witness && self.role == Role::Active && self.resources.iter().any(answers)
+    }
+
     fn is_deaf_to_us(&self, peer: &PeerReport) -> bool {
         self.now >= peer.hears_us_at + self.deaf_time()
     }

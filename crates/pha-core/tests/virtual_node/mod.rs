@@ -31,6 +31,8 @@ pub fn settings(me: usize) -> Settings {
         leased,
         probes: leased,
         announces: leased,
+        watched: !leased,
+        beside_previous: false,
     };
     Settings {
         me: node(me),
@@ -118,7 +120,7 @@ impl VirtualNode {
                     self.up[resource] = false;
                     true
                 }
-                Call::Check => self.up[resource],
+                Call::Check | Call::Watch => self.up[resource],
                 Call::Probe => world.address_answers,
                 Call::Announce => true,
             };

@@ -59,7 +59,7 @@ impl Node {
     /// What the node last published. An unreadable database is an empty record.
     #[must_use]
     pub fn record(&self) -> Record {
-        Database::new(&self.home.join("var"), &self.name).read().unwrap_or_default()
+        Database::new(&self.var_dir, &self.name).read().unwrap_or_default()
     }
 
     /// STATUS as published; `None` while the daemons are stopped.
@@ -97,7 +97,7 @@ impl Node {
     /// What a person would look at first: the readable part of the database and the end of the logs.
     #[must_use]
     pub fn story(&self) -> String {
-        let status = fs::read(self.home.join("var/status.dat")).unwrap_or_default();
+        let status = fs::read(self.var_dir.join("status.dat")).unwrap_or_default();
         let status = String::from_utf8_lossy(&status).into_owned();
         let head: Vec<&str> = status.lines().take_while(|line| *line != "--").collect();
         let mut story =

@@ -4,6 +4,7 @@
 //! place on the wire ([`Node::cable`], [`Node::port`], [`Node::gateway`]).
 
 mod aging;
+mod disk;
 mod look;
 
 use std::fs;
@@ -14,10 +15,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub use disk::Disk;
 pub use look::HeldAddress;
 
 use crate::command;
 use crate::home::{self, ConfigText};
+use crate::lab::LabOptions;
 use crate::network::{self, Link};
 
 /// A daemon.
@@ -72,18 +75,21 @@ pub struct Node {
     id: usize,
     name: String,
     home: PathBuf,
+    var_dir: PathBuf,
     place: Place,
 }
 
 impl Node {
     /// Builds the tree of node `id` under `dir`, and its namespace if it has one.
-    pub(crate) fn build(id: usize, dir: &Path, in_world: bool, config: &ConfigText, key: bool) -> Result<Self> {
+    pub(crate) fn build(id: usize, dir: &Path, config: &ConfigText, options: &LabOptions) -> Result<Self> {
         let name = format!("lb{id}");
         let home = dir.join(&name);
         let own = config.clone().with(&format!("INSTALLDIR={}", home.display()));
         let own = own.with(&format!("LOGPATH={}", home.join("var/log").display()));
-        home::build(&home, &own.text(), key)?;
-        let place = if in_world {
+        let var_dir = home.join(if options.volatile { "volatile" } else { "var" });
+        let own = if options.volatile { own.with(&format!("VARDIR={}", var_dir.display())) } else { own };
+        home::build(&home, &own.text(), options.key)?;
+        let place = if !options.plain {
             network::build_node(id, &name)?;
             let mut anchor = Command::new("ip");
             anchor.args(["netns", "exec", &name, "sleep", "infinity"]).stdin(Stdio::null());
@@ -91,7 +97,7 @@ impl Node {
         } else {
             Place::Plain
         };
-        let node = Self { id, name, home, place };
+        let node = Self { id, name, home, var_dir, place };
         node.wait_for_anchor()?;
         Ok(node)
     }
@@ -124,6 +130,12 @@ impl Node {
     #[must_use]
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// Where its status database is.
+    #[must_use]
+    pub fn var_dir(&self) -> &Path {
+        &self.var_dir
     }
 
     /// A file of the agent `fault` for the resource `resource`, such as `fail-start`.
@@ -250,6 +262,9 @@ impl Node {
             network::address_node(self.id, &self.name)?;
         }
         aging::leave_for_next_boot(&self.home.join("var/status.dat"))?;
+        if self.var_dir != self.home.join("var") {
+            fs::remove_dir_all(&self.var_dir)?;
+        }
         for entry in fs::read_dir(self.home.join("var/fault")).into_iter().flatten().flatten() {
             let _ = fs::remove_file(entry.path().join("up"));
         }

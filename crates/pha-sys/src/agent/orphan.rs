@@ -5,13 +5,14 @@
 //! it runs, and the next supervise ends what it finds there: asks first (SIGTERM to the process group), then kills.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+
+use crate::writer::Writer;
 
 /// So long an orphan may take to end when it is asked to, and again when it is killed. Two of them must fit into the time
 /// that peers wait for a silent supervise.
@@ -20,34 +21,47 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// The place where a resource's running call is noted.
 #[derive(Debug, Clone)]
-pub struct CallNote(PathBuf);
+pub struct CallNote {
+    path: PathBuf,
+    writer: Writer,
+}
 
 impl CallNote {
-    /// At `path`; nothing is written yet.
+    /// At `path`, kept by `writer`; nothing is written yet.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
-        Self(path)
+    pub const fn new(path: PathBuf, writer: Writer) -> Self {
+        Self { path, writer }
     }
 
-    /// A call runs as process `pid`, which leads its own process group.
-    ///
-    /// # Errors
-    /// If the note cannot be written; the call runs all the same.
-    pub fn begins(&self, pid: u32) -> io::Result<()> {
+    /// A call runs as process `pid`, which leads its own process group. It runs all the same if that cannot be noted.
+    pub fn begins(&self, pid: u32) {
         // A process that has ended already needs no note.
-        started(pid).map_or(Ok(()), |at| fs::write(&self.0, format!("{pid} {at}\n")))
+        let Some(at) = started(pid) else { return };
+        let path = self.path.clone();
+        self.keep(move || {
+            if let Err(error) = fs::write(&path, format!("{pid} {at}\n")) {
+                log::warn!("{}: the running call could not be noted: {error}", path.display());
+            }
+        });
     }
 
     /// The call has ended.
     pub fn ends(&self) {
+        let path = self.path.clone();
         // A note that stays names a process that is gone, and means nothing.
-        let _ = fs::remove_file(&self.0);
+        self.keep(move || drop(fs::remove_file(path)));
+    }
+
+    fn keep(&self, work: impl FnOnce() + Send + 'static) {
+        if !self.writer.take(work) {
+            log::warn!("{}: not noted: the disk does not answer", self.path.display());
+        }
     }
 
     /// Ends the call that is noted, if it still runs; the process that it was. Takes up to 1.6 s.
     #[must_use]
     pub fn end_orphan(&self) -> Option<u32> {
-        let note = fs::read_to_string(&self.0).ok()?;
+        let note = fs::read_to_string(&self.path).ok()?;
         self.ends();
         let (pid, at) = note.trim_end().split_once(' ')?;
         let (pid, at) = (pid.parse().ok()?, at.parse().ok()?);
@@ -94,13 +108,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ready = dir.path().join("ready");
         for script in ["", "trap '' TERM; "] {
-            let note = CallNote::new(dir.path().join("service.call"));
+            let note = CallNote::new(dir.path().join("service.call"), Writer::at_once());
             let mut child = group(&format!("{script}: >{}; sleep 600 & wait", ready.display()));
             while !ready.exists() {
                 thread::sleep(STEP);
             }
             fs::remove_file(&ready).unwrap();
-            note.begins(child.id()).unwrap();
+            note.begins(child.id());
             assert_eq!(note.end_orphan(), Some(child.id()), "{script}");
             assert!(!child.wait().unwrap().success());
             assert_eq!(note.end_orphan(), None);
@@ -111,9 +125,9 @@ mod tests {
     fn neither_an_ended_call_nor_another_process_of_its_number_is_touched() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("service.call");
-        let note = CallNote::new(path.clone());
+        let note = CallNote::new(path.clone(), Writer::at_once());
         let mut child = group("exec sleep 600");
-        note.begins(child.id()).unwrap();
+        note.begins(child.id());
         note.ends();
         assert_eq!(note.end_orphan(), None);
         for text in [format!("{} 1\n", child.id()), "1 1\n".into(), "-5 7\n".into(), "x".into(), String::new()] {
@@ -123,7 +137,7 @@ mod tests {
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
-        note.begins(child.id()).unwrap();
+        note.begins(child.id());
         assert!(!path.exists());
     }
 }
