@@ -17,6 +17,7 @@ pub mod interfaces;
 pub mod interrupt;
 pub mod lock;
 pub mod logging;
+pub mod netlink;
 mod packets;
 pub mod pidfile;
 pub mod poll;
