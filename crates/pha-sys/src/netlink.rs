@@ -10,8 +10,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use netlink_packet_core::{
-    DecodeError, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, Parseable as _,
+    DecodeError, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, Parseable as _,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkHeader, LinkMessage};
@@ -152,12 +152,15 @@ impl Netlink {
                 if header.sequence_number != self.sequence {
                     continue;
                 }
-                match payload {
-                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::InnerMessage(heard) => hear(heard),
-                    _ => {}
+                if let NetlinkPayload::Error(error) = &payload
+                    && error.code.is_some()
+                {
+                    return Err(error.to_io());
                 }
+                if matches!(payload, NetlinkPayload::Error(_) | NetlinkPayload::Done(_)) {
+                    return Ok(());
+                }
+                inner(payload).into_iter().for_each(&mut hear);
             }
         }
     }
@@ -263,27 +266,29 @@ impl NetlinkDeserializable for Heard {
     }
 }
 
+fn inner(payload: NetlinkPayload<Heard>) -> Option<Heard> {
+    if let NetlinkPayload::InnerMessage(heard) = payload { Some(heard) } else { None }
+}
+
 fn change(payload: NetlinkPayload<Heard>) -> Option<Change> {
-    match payload {
-        NetlinkPayload::InnerMessage(Heard::Removed(assigned)) => Some(Change::Removed(assigned)),
-        NetlinkPayload::InnerMessage(Heard::Link(link)) => Some(Change::Link(link)),
-        NetlinkPayload::Overrun(_) => Some(Change::Unknown),
-        _ => None,
+    if matches!(payload, NetlinkPayload::Overrun(_)) {
+        return Some(Change::Unknown);
+    }
+    match inner(payload)? {
+        Heard::Removed(assigned) => Some(Change::Removed(assigned)),
+        Heard::Link(link) => Some(Change::Link(link)),
+        Heard::Added(_) | Heard::Other => None,
     }
 }
 
 /// Where there are two, the local one is ours, and the other is that of the far end.
 fn assigned(message: &AddressMessage) -> Option<Assigned> {
-    let mut far = None;
-    let mut local = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(*address),
-            AddressAttribute::Address(address) => far = Some(*address),
-            _ => {}
-        }
-    }
-    let address = local.or(far)?;
+    let attributes = || message.attributes.iter();
+    let local =
+        attributes().find_map(|each| if let AddressAttribute::Local(address) = each { Some(address) } else { None });
+    let far =
+        attributes().find_map(|each| if let AddressAttribute::Address(address) = each { Some(address) } else { None });
+    let address = *local.or(far)?;
     Some(Assigned { index: message.header.index, address, prefix: message.header.prefix_len })
 }
 
@@ -291,13 +296,11 @@ fn address_message(assigned: Assigned) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.index = assigned.index;
     message.header.prefix_len = assigned.prefix;
-    message.header.family =
-        if assigned.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.family = if assigned.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     if assigned.address.is_ipv4() && assigned.address.is_loopback() {
         message.header.scope = AddressScope::Host;
     }
-    message.attributes =
-        vec![AddressAttribute::Local(assigned.address), AddressAttribute::Address(assigned.address)];
+    message.attributes = vec![AddressAttribute::Local(assigned.address), AddressAttribute::Address(assigned.address)];
     message
 }
 
