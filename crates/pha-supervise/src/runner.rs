@@ -1,13 +1,18 @@
-//! Runs agents: one call of a resource at a time, none of them waited for.
+//! Carries calls out: one of a resource at a time, none of them waited for. By running its agent, or in this program, for
+//! an agent that says that it is `native`.
 
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pha_config::{Config, Home, Node};
+use pha_config::{Config, Home, Node, agent_features};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
+use pha_sys::clock::boot_time;
+use pha_sys::netlink::AddressWatch;
+
+use crate::address::{Address, Conclusion};
 
 /// What an agent is run with, apart from which one.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +29,8 @@ pub struct Run {
     pub lease: Option<Duration>,
     /// `PHA_DAD=skip`.
     pub sole: bool,
+    /// `PHA_PROBE_WINDOW`: how long a probe asks.
+    pub window: Duration,
 }
 
 /// A call that ended.
@@ -46,9 +53,36 @@ struct Agent {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
-    running: Option<(Call, RunningAgent)>,
+    /// What can do the agent's work in this program, unless it is at work.
+    native: Option<Box<Address>>,
+    running: Option<(Call, Running)>,
     /// Whoever supervises next finds here what outlived this program.
     note: CallNote,
+}
+
+/// The ways to carry out a call.
+#[derive(Debug)]
+enum Running {
+    /// A process.
+    Agent(RunningAgent),
+    /// In this program, since then.
+    Native(Box<Address>, BootTime),
+}
+
+impl Running {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Agent(agent) => agent.fd().into_iter().collect(),
+            Self::Native(address, _) => address.fds(),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        match self {
+            Self::Agent(agent) => agent.next_deadline(),
+            Self::Native(address, _) => address.next_deadline(),
+        }
+    }
 }
 
 /// All agents of this node.
@@ -57,6 +91,8 @@ pub struct Runner {
     environment: Vec<(String, String)>,
     agents: Vec<Agent>,
     lingering: Lingering,
+    /// Where any address is cared for in this program.
+    watch: Option<AddressWatch>,
 }
 
 impl Runner {
@@ -77,6 +113,7 @@ impl Runner {
                 name: resource.name.clone(),
                 program: config.agent_path(home, &resource.agent),
                 arguments: resource.arguments.clone(),
+                native: native(&config.agent_path(home, &resource.agent), &resource.arguments),
                 running: None,
                 note: CallNote::new(run_dir.join(format!("{}.call", resource.name))),
             })
@@ -89,13 +126,33 @@ impl Runner {
                 );
             }
         }
-        Self { environment, agents, lingering: Lingering::default() }
+        let watch = agents.iter().any(|agent| agent.native.is_some()).then(AddressWatch::open);
+        let watch = watch.transpose().unwrap_or_else(|error| {
+            log::warn!("addresses that others remove are only noticed by the next check: {error}");
+            None
+        });
+        Self { environment, agents, lingering: Lingering::default(), watch }
     }
 
-    /// Starts a call; what cannot be started has ended already.
-    pub fn start(&mut self, resource: usize, run: Run, now: BootTime) -> Result<(), Ended> {
-        let agent = &self.agents[resource];
+    /// Starts a call that was decided at `now`; what can be done at once, or cannot be started, has ended already.
+    pub fn start(&mut self, resource: usize, run: Run, now: BootTime) -> Option<Ended> {
+        let agent = &mut self.agents[resource];
         assert!(agent.running.is_none(), "one call of a resource at a time: {}", agent.name);
+        if let Some(mut address) = agent.native.take() {
+            log::debug!("{} {} (native)", agent.name, run.call.verb());
+            let began = boot_time();
+            if let Some(conclusion) = address.start(run, elapsed(now)) {
+                agent.native = Some(address);
+                return Some(concluded(resource, run.call, conclusion, boot_time().saturating_sub(began)));
+            }
+            agent.running = Some((run.call, Running::Native(address, now)));
+            return None;
+        }
+        self.run(resource, run, now)
+    }
+
+    fn run(&mut self, resource: usize, run: Run, now: BootTime) -> Option<Ended> {
+        let agent = &self.agents[resource];
         let call = AgentCall {
             program: agent.program.clone(),
             arguments: std::iter::once(run.call.verb())
@@ -115,10 +172,10 @@ impl Runner {
                 {
                     log::warn!("{}: the running call could not be noted: {error}", agent.name);
                 }
-                agent.running = Some((run.call, running));
-                Ok(())
+                agent.running = Some((run.call, Running::Agent(running)));
+                None
             }
-            Err(error) => Err(Ended {
+            Err(error) => Some(Ended {
                 resource,
                 call: run.call,
                 outcome: Outcome::NotRun,
@@ -130,12 +187,29 @@ impl Runner {
 
     /// Ends a call: a start or stop is asked to, whatever only looks is killed.
     pub fn cancel(&mut self, resource: usize, now: BootTime) {
-        if let Some((call, running)) = &mut self.agents[resource].running {
-            match call {
-                Call::Start | Call::Stop | Call::Keep => running.cancel(elapsed(now)),
-                Call::Check | Call::Probe | Call::Announce => running.kill(),
+        match &mut self.agents[resource].running {
+            Some((call, Running::Agent(running))) if outlives_us(*call) => running.cancel(elapsed(now)),
+            Some((_, Running::Agent(running))) => running.kill(),
+            Some((_, Running::Native(address, _))) => address.cancel(),
+            None => {}
+        }
+    }
+
+    /// Resources that somebody else has taken off their device since the last call.
+    pub fn robbed(&mut self, now: BootTime) -> Vec<usize> {
+        let changes = self.watch.as_ref().map(AddressWatch::changes).unwrap_or_default();
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let mut robbed = Vec::new();
+        for (resource, agent) in self.agents.iter_mut().enumerate() {
+            let Some(address) = &mut agent.native else { continue };
+            if changes.iter().any(|change| address.was_robbed(change, elapsed(now))) {
+                log::warn!("{} was removed from {} by somebody else", address.address(), address.place().device);
+                robbed.push(resource);
             }
         }
+        robbed
     }
 
     /// What has ended, with its output in the log.
@@ -145,6 +219,13 @@ impl Runner {
         for (resource, agent) in self.agents.iter_mut().enumerate() {
             let Some((call, running)) = &mut agent.running else { continue };
             let call = *call;
+            let running = match running {
+                Running::Agent(running) => running,
+                Running::Native(..) => {
+                    ended.extend(agent.advance_native(resource, now));
+                    continue;
+                }
+            };
             if let Some(finished) = running.advance(elapsed(now)) {
                 agent.running = None;
                 if outlives_us(call) {
@@ -163,7 +244,8 @@ impl Runner {
     /// What to poll.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
-        running.filter_map(|(_, running)| running.fd()).chain(self.lingering.fds()).collect()
+        let watch = self.watch.as_ref().map(AddressWatch::fd);
+        running.flat_map(|(_, running)| running.fds()).chain(self.lingering.fds()).chain(watch).collect()
     }
 
     /// When a running call must be looked at.
@@ -184,13 +266,38 @@ impl Runner {
         if run.sole {
             add("PHA_DAD", "skip".to_owned());
         }
+        if run.call == Call::Probe {
+            add("PHA_PROBE_WINDOW", run.window.as_millis().max(1).to_string());
+        }
         environment
     }
 }
 
+impl Agent {
+    fn advance_native(&mut self, resource: usize, now: BootTime) -> Option<Ended> {
+        let (call, Running::Native(mut address, since)) = self.running.take()? else { return None };
+        let Some(conclusion) = address.advance(elapsed(now)) else {
+            self.running = Some((call, Running::Native(address, since)));
+            return None;
+        };
+        self.native = Some(address);
+        Some(concluded(resource, call, conclusion, now.since(since)))
+    }
+}
+
+/// What does the work of a native agent; one whose arguments are wrong is called, and says so itself.
+fn native(program: &Path, arguments: &[String]) -> Option<Box<Address>> {
+    let declared = agent_features(program).is_ok_and(|features| features.native);
+    declared.then(|| Address::new(arguments).ok().map(Box::new)).flatten()
+}
+
+fn concluded(resource: usize, call: Call, (outcome, message): Conclusion, duration: Duration) -> Ended {
+    Ended { resource, call, outcome, message, duration }
+}
+
 /// A lease must not be renewed by a child that outlives its keeper; a start or stop may be in the middle of something.
 const fn outlives_us(call: Call) -> bool {
-    matches!(call, Call::Start | Call::Stop | Call::Keep)
+    matches!(call, Call::Start | Call::Stop | Call::Keep | Call::Restore)
 }
 
 fn elapsed(now: BootTime) -> Duration {
@@ -213,7 +320,7 @@ fn conclusion(resource: usize, call: Call, finished: &Finished) -> Ended {
 /// Agents speak through the log: what changes something always, what only looks only on request.
 fn log_output(name: &str, call: Call, finished: &Finished) {
     let level = match call {
-        Call::Start | Call::Stop | Call::Keep => log::Level::Info,
+        Call::Start | Call::Stop | Call::Keep | Call::Restore => log::Level::Info,
         Call::Check | Call::Probe | Call::Announce => log::Level::Debug,
     };
     for line in finished.output.lines() {

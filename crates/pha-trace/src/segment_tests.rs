@@ -110,6 +110,7 @@ fn supervise_inputs() -> Vec<SuperviseInput> {
         checked,
         Event::GatewayAnswered,
         Event::CarrierChanged,
+        Event::ResourceRemoved { resource: 0 },
         Event::TermStored(true),
         Event::StopRequested,
         Event::DeadlinePassed,

@@ -10,6 +10,9 @@ use crate::report::{PeerReport, SuperviseReport, Transition, Wishes};
 use crate::resource::{Call, Outcome, ResourceSettings};
 use crate::word::Gateway;
 
+const SHORTEST_WINDOW: Duration = Duration::from_millis(3);
+const LONGEST_WINDOW: Duration = Duration::from_millis(100);
+
 /// What the configuration says, as far as decisions care.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
@@ -67,6 +70,16 @@ pub struct Restored {
     pub history: Vec<Transition>,
 }
 
+impl Settings {
+    /// How long one probe asks the wire: as long as fits between suspicion and death of a peer with a quarter to spare, so
+    /// that its verdict is there in time; not longer than any local network needs, and long enough for one answer.
+    #[must_use]
+    pub fn probe_window(&self) -> Duration {
+        let doubtful = self.dead_time.saturating_sub(self.heartbeat_interval * 3 / 2);
+        (doubtful * 3 / 4).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
+    }
+}
+
 impl From<&SuperviseReport> for Restored {
     fn from(report: &SuperviseReport) -> Self {
         Self { own_term: report.saying.term, highest_term: report.highest_term, history: report.history.clone() }
@@ -95,6 +108,12 @@ pub enum Event {
     GatewayAnswered,
     /// The carrier of a heartbeat interface was lost or came back: test the gateway now.
     CarrierChanged,
+    /// Somebody else took away what this node had in place: no call of ours, and no lease that ended. Whoever tells it has
+    /// seen that, and knows it at once.
+    ResourceRemoved {
+        /// Index of the resource.
+        resource: usize,
+    },
     /// The answer to [`Command::StoreTerm`].
     TermStored(bool),
     /// [`Command::Publish`] could not be carried out, or can be again: told when it changes and at every failure.
@@ -164,6 +183,13 @@ pub enum Note {
     ResourceLost {
         /// Index of the resource.
         resource: usize,
+    },
+    /// What somebody else removed is in place again.
+    Restored {
+        /// Index of the resource.
+        resource: usize,
+        /// How often that has happened.
+        times: u32,
     },
     /// A check outlived its interval.
     Overrun {

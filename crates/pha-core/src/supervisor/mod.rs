@@ -16,6 +16,7 @@ mod fitness;
 mod messages;
 mod plan;
 mod publication;
+mod restore;
 mod view;
 mod witness;
 mod wording;
@@ -181,6 +182,7 @@ impl Supervisor {
             }
             Event::GatewayAnswered => self.gateway_answered(),
             Event::CarrierChanged => self.gateway.retest(now),
+            Event::ResourceRemoved { resource } => self.resource_removed(resource),
             Event::TermStored(stored) => {
                 self.note_published(stored);
                 self.term_stored(stored);
@@ -276,6 +278,7 @@ impl Supervisor {
             Ending::No => {}
             Ending::Asked | Ending::Looking | Ending::Keeping | Ending::Gone => self.end(),
         }
+        self.restore_removed();
         self.drive_plan();
         self.schedule_calls();
         self.note_word();
@@ -330,6 +333,7 @@ impl Supervisor {
         for resource in &mut self.resources {
             resource.failures.iter_mut().for_each(|at| *at = *at + planned);
             resource.failures.retain(|at| now < *at + window);
+            resource.restorations.retain(|at| now < *at + window);
         }
     }
 
