@@ -57,7 +57,7 @@ impl Keeper {
     /// # Errors
     /// If it cannot be started.
     pub fn presence(&mut self) -> Result<Presence, String> {
-        let (_, found) = self.look_where_up(" ip link set {} up")?;
+        let (_, found) = self.look_where_up()?;
         Ok(if found.is_empty() { Presence::Absent } else { Presence::Here })
     }
 
@@ -68,7 +68,7 @@ impl Keeper {
     pub fn take(&mut self, lease: Option<Duration>) -> Result<Taken, String> {
         let mut taken = Taken::default();
         let Place { address, prefix, device } = self.place.clone();
-        let (link, _) = self.look_where_up(" ip link set {} up")?;
+        let (link, _) = self.look_where_up()?;
         if self.keep_secondaries().is_err() && prefix != 32 {
             taken.notes.push(format!(
                 "cannot set promote_secondaries of {device}: other addresses of this subnet may go with {address}"
@@ -143,10 +143,10 @@ impl Keeper {
     }
 
     /// The device, which must be there and up, and the address on it.
-    fn look_where_up(&mut self, remedy: &str) -> Result<(Link, Vec<Assigned>), String> {
+    fn look_where_up(&mut self) -> Result<(Link, Vec<Assigned>), String> {
         let (link, found) = self.look()?;
         let device = &self.place.device;
-        if link.up { Ok((link, found)) } else { Err(format!("{device} is down:{}", remedy.replace("{}", device))) }
+        if link.up { Ok((link, found)) } else { Err(format!("{device} is down: ip link set {device} up")) }
     }
 
     /// The device, which must be there, and the address on it.

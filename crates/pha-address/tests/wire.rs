@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use pha_address::{Keeper, Place};
+use pha_sys::clock::boot_time;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pha-address");
 const FOUR: &str = "192.0.2.20";
 const SIX: &str = "2001:db8::20";
@@ -225,5 +228,39 @@ fn where_three_of_ten_datagrams_are_lost_a_held_address_is_not_silent() {
         for _ in 0..20 {
             assert_eq!(wire.probe(address).0, Some(0), "{address}");
         }
+    }
+}
+
+/// For measuring: `cargo test --release -p pha-address --test wire -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, and proves nothing"]
+fn the_time_of_each_call() {
+    if std::env::var_os("PHA_MEASURES_HERE").is_some() {
+        return [FOUR, SIX].into_iter().for_each(measure);
+    }
+    let Some(wire) = Wire::new() else { return };
+    let mut again = Command::new("ip");
+    again.args(["netns", "exec", &wire.here]).arg(std::env::current_exe().unwrap());
+    again.args(["--ignored", "--nocapture", "--exact", "the_time_of_each_call"]).env("PHA_MEASURES_HERE", "yes");
+    assert!(again.status().unwrap().success());
+}
+
+fn measure(address: &str) {
+    let mut keeper = Keeper::new(Place::parse(&whole(address), "wire").unwrap());
+    let lease = Some(Duration::from_secs(3));
+    let mut figures = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..500 {
+        let began = boot_time();
+        keeper.take(lease).unwrap();
+        let taken = boot_time();
+        keeper.check(lease, taken).unwrap();
+        let checked = boot_time();
+        keeper.stop().unwrap();
+        let times = [taken - began, checked - taken, boot_time() - checked];
+        figures.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
+    }
+    for (what, all) in ["add and announce", "check and renew", "remove"].into_iter().zip(&mut figures) {
+        all.sort_unstable();
+        println!("{address} {what}: median {:?}, 99 of 100 within {:?}", all[250], all[495]);
     }
 }

@@ -75,9 +75,13 @@ impl Settings {
     /// that its verdict is there in time; not longer than any local network needs, and long enough for one answer.
     #[must_use]
     pub fn probe_window(&self) -> Duration {
-        let doubtful = self.dead_time.saturating_sub(self.heartbeat_interval * 3 / 2);
-        (doubtful * 3 / 4).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
+        window(self.heartbeat_interval, self.dead_time)
     }
+}
+
+fn window(heartbeat_interval: Duration, dead_time: Duration) -> Duration {
+    let doubtful = dead_time.saturating_sub(heartbeat_interval * 3 / 2);
+    (doubtful * 3 / 4).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
 }
 
 impl From<&SuperviseReport> for Restored {
@@ -213,4 +217,19 @@ pub enum Note {
     ConflictEnded(Duration),
     /// This process did not run for this long.
     WasAway(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_begins_with_suspicion_ends_before_the_peer_is_dead() {
+        let micros = |interval, dead| window(Duration::from_millis(interval), Duration::from_millis(dead)).as_micros();
+        assert_eq!(micros(200, 400), 75_000);
+        assert_eq!(micros(200, 600), 100_000, "no longer than a local network needs");
+        assert_eq!(micros(50, 150), 56_250);
+        assert_eq!(micros(10, 20), 3_750);
+        assert_eq!(micros(200, 200), 3_000, "long enough for one answer");
+    }
 }
