@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use pha_config::{Config, Node};
+use pha_address::Place;
+use pha_config::{Config, Node, agent_features};
 use pha_daemon::realtime;
 use pha_sys::{exit, resolve};
 use serde_json::{Map, Value, json};
@@ -46,7 +47,21 @@ fn find(session: &Session) -> Findings {
     findings.problems.extend(realtime::problem(config));
     let file = config.file.display().to_string();
     names(&mut findings, &file, &config.nodes, &session.node, resolve::addresses);
+    for resource in &config.resources {
+        let native = agent_features(&config.agent_path(&session.home, &resource.agent)).is_ok_and(|has| has.native);
+        if let Some(wrong) = wrong_place(&resource.arguments).filter(|_| native) {
+            findings.problems.push(format!("{file}:{}: RES_{}: {wrong}", resource.line, resource.name));
+        }
+    }
     findings
+}
+
+/// What is wrong with the arguments of a kept address.
+fn wrong_place(arguments: &[String]) -> Option<String> {
+    match arguments {
+        [place, device] => Place::parse(place, device).err(),
+        _ => Some("write the address with its prefix length, a blank, and the device: 10.0.0.20/24 eth0".to_owned()),
+    }
 }
 
 /// `config`, `show conf`: the lines of a configuration that means the same, or one object.
@@ -151,6 +166,14 @@ mod tests {
         };
         names(&mut findings, "etc/config", &config.nodes, "lb1", resolve);
         findings
+    }
+
+    #[test]
+    fn a_kept_address_is_refused_before_it_is_needed() {
+        let wrong = |line: &str| wrong_place(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(wrong("10.0.0.20/24 eth0"), None);
+        assert!(wrong("10.0.0.20 eth0").unwrap().contains("no prefix length"));
+        assert!(wrong("10.0.0.20/24").unwrap().contains("the device"));
     }
 
     /// P26.

@@ -52,6 +52,7 @@ pub(crate) fn resources(view: &View, names: Option<&[String]>) -> Value {
             "since_ms": milliseconds(view.now.since(resource.since)),
             "held": resource.held,
             "failures": resource.failures,
+            "restored": resource.restored,
             "last_error": resource.last_error,
             "current": view.is_running(),
         })

@@ -75,6 +75,10 @@ fn remark(view: &View, resource: &ResourceReport) -> String {
     if resource.held {
         remarks.push("held");
     }
+    let restored = format!("removed by others and restored {} times", resource.restored);
+    if resource.restored > 0 {
+        remarks.push(&restored);
+    }
     if let Some(error) = resource.last_error.as_deref().filter(|_| resource.state != ResourceState::Up) {
         remarks.push(error);
     }

@@ -17,6 +17,8 @@ pub struct AgentFeatures {
     pub probe: bool,
     /// `announce`: the agent can tell the network again who holds it.
     pub announce: bool,
+    /// `native`: the agent is what `res/ipaddr` is, arguments and all, so that pha may do the same without calling it.
+    pub native: bool,
 }
 
 /// Reads the line `# pha: lease probe announce` (any of these words, in any order) within the first 20 lines of an
@@ -39,6 +41,7 @@ fn declared(head: &str) -> AgentFeatures {
             "lease" => features.lease = true,
             "probe" => features.probe = true,
             "announce" => features.announce = true,
+            "native" => features.native = true,
             _ => {}
         }
     }
@@ -52,8 +55,8 @@ mod tests {
 
     #[test]
     fn an_agent_says_what_it_can_do_near_its_beginning() {
-        let all = AgentFeatures { lease: true, probe: true, announce: true };
-        assert_eq!(declared("#!/bin/sh\n# pha: lease probe announce\n"), all);
+        let all = AgentFeatures { lease: true, probe: true, announce: true, native: true };
+        assert_eq!(declared("#!/bin/sh\n# pha: lease probe announce native\n"), all);
         assert_eq!(
             declared("#!/bin/sh\n#pha: announce tomorrow\n"),
             AgentFeatures { announce: true, ..<_>::default() }

@@ -97,6 +97,8 @@ pub struct ResourceReport {
     pub since: BootTime,
     /// Failures within the restart window.
     pub failures: u32,
+    /// How often it was put back in place after somebody else had removed it, since supervise started.
+    pub restored: u32,
     /// `res stop` keeps it from being started.
     pub held: bool,
     /// The last line a failing call printed, or why it could not run.

@@ -47,6 +47,8 @@ pub enum Call {
     Keep,
     /// No agent is called: the built-in check looks whether what was up still is.
     Watch,
+    /// `start` of what somebody else removed a moment ago: back in place before anybody else acts on it.
+    Restore,
 }
 
 impl Call {
@@ -54,7 +56,7 @@ impl Call {
     #[must_use]
     pub const fn verb(self) -> &'static str {
         match self {
-            Self::Start | Self::Keep => "start",
+            Self::Start | Self::Keep | Self::Restore => "start",
             Self::Stop => "stop",
             Self::Check => "check",
             Self::Probe => "probe",
@@ -109,6 +111,12 @@ pub struct Resource {
     pub held: bool,
     /// Failures within the restart window, oldest first; each is put forward by the time that plans have taken since.
     pub failures: Vec<BootTime>,
+    /// Somebody else has removed it, and nothing was done about that yet.
+    pub removed: bool,
+    /// When it was put back in place after that, within the restart window.
+    pub restorations: Vec<BootTime>,
+    /// How often since supervise started.
+    pub restored: u32,
     /// The last error and the last duration, for display.
     pub last_error: Option<String>,
     /// How long the last call took.
@@ -129,6 +137,9 @@ impl Resource {
             next_check: now,
             held: false,
             failures: Vec::new(),
+            removed: false,
+            restorations: Vec::new(),
+            restored: 0,
             last_error: None,
             duration: Duration::ZERO,
         }
@@ -138,7 +149,7 @@ impl Resource {
     #[must_use]
     pub const fn limit(&self, call: Call) -> Duration {
         match call {
-            Call::Start | Call::Keep => self.settings.start_timeout,
+            Call::Start | Call::Keep | Call::Restore => self.settings.start_timeout,
             Call::Stop => self.settings.stop_timeout,
             Call::Check | Call::Probe | Call::Announce | Call::Watch => self.settings.check_timeout,
         }
@@ -193,6 +204,7 @@ impl Resource {
             state: self.state,
             since: self.since,
             failures: u32::try_from(self.failures.len()).unwrap_or(u32::MAX),
+            restored: self.restored,
             held: self.held,
             last_error: self.last_error.clone(),
             duration: self.duration,

@@ -100,7 +100,9 @@ impl Node {
                         seen.1 += 1;
                         self.ends(index, call, check);
                     }
-                    Call::Start | Call::Stop | Call::Keep | Call::Probe | Call::Announce => return seen,
+                    Call::Start | Call::Stop | Call::Keep | Call::Restore | Call::Probe | Call::Announce => {
+                        return seen;
+                    }
                 }
             }
             let due = self.s.next_deadline().since(BootTime::ZERO).as_nanos().div_ceil(1_000_000);

@@ -12,8 +12,6 @@ use crate::fault::Behaviour;
 const QUICK: Micros = 3_000;
 /// A built-in check takes so long.
 const LOOK: Micros = 300;
-/// Asking the wire for an address that nobody has takes so long.
-const SILENCE: Micros = 60_000;
 /// The kernel may be so late in removing an address.
 const KERNEL_LATE: Micros = 50_000;
 
@@ -52,12 +50,13 @@ impl Default for Takes {
 }
 
 impl Takes {
-    const fn call(self, call: Call, held: bool) -> Micros {
+    /// `silence` is how long it takes to ask the wire for an address that nobody has, if nobody has it.
+    fn call(self, call: Call, silence: Option<Micros>) -> Micros {
         match call {
-            Call::Start | Call::Keep => self.start,
+            Call::Start | Call::Keep | Call::Restore => self.start,
             Call::Stop => self.stop,
-            Call::Probe if !held => SILENCE,
-            Call::Check | Call::Probe | Call::Announce => self.check,
+            Call::Probe => silence.unwrap_or(self.check),
+            Call::Check | Call::Announce => self.check,
             Call::Watch => LOOK,
         }
     }
@@ -85,7 +84,7 @@ impl Agent {
     /// Sets how it answers a verb.
     pub fn behave(&mut self, call: Call, behaviour: Behaviour) {
         match call {
-            Call::Start | Call::Keep => self.start = behaviour,
+            Call::Start | Call::Keep | Call::Restore => self.start = behaviour,
             Call::Stop => self.stop = behaviour,
             Call::Check => self.check = behaviour,
             Call::Probe | Call::Announce | Call::Watch => {}
@@ -100,18 +99,26 @@ impl Agent {
 
     fn behaviour(&self, call: Call) -> Behaviour {
         match call {
-            Call::Start | Call::Keep => self.start,
+            Call::Start | Call::Keep | Call::Restore => self.start,
             Call::Stop => self.stop,
             Call::Check => self.check,
             Call::Probe | Call::Announce | Call::Watch => Behaviour::Works,
         }
     }
 
-    /// Begins a call that may last up to `limit`; `slowness` is the most that it takes longer than usual.
-    pub(crate) fn begin(&mut self, mut call: Running, limit: Duration, slowness: Micros, held: bool, rng: &mut Rng) {
+    /// Begins a call that may last up to `limit`; `slowness` is the most that it takes longer than usual, `silence` how long a
+    /// probe takes if nobody has the address.
+    pub(crate) fn begin(
+        &mut self,
+        mut call: Running,
+        limit: Duration,
+        slowness: Micros,
+        silence: Option<Micros>,
+        rng: &mut Rng,
+    ) {
         let behaviour = self.behaviour(call.call);
         let slowness = if call.call == Call::Watch { 0 } else { rng.u64(0..=slowness) };
-        let takes = self.takes.call(call.call, held) + slowness;
+        let takes = self.takes.call(call.call, silence) + slowness;
         let limit = micros(limit);
         call.takes_effect = !matches!(behaviour, Behaviour::Fails | Behaviour::Hangs | Behaviour::Lies);
         let hangs = matches!(behaviour, Behaviour::Hangs | Behaviour::WorksAndHangs) || takes > limit;
@@ -136,7 +143,7 @@ impl Agent {
 
     /// Supervise died: what only looks dies with it, a start or stop comes to its end.
     pub(crate) fn orphan(&mut self) {
-        self.running.retain(|running| matches!(running.call, Call::Start | Call::Stop | Call::Keep));
+        self.running.retain(|running| matches!(running.call, Call::Start | Call::Stop | Call::Keep | Call::Restore));
         self.running.iter_mut().for_each(|running| running.orphaned = true);
     }
 
@@ -166,10 +173,10 @@ impl Agent {
         now: Micros,
         rng: &mut Rng,
     ) -> Outcome {
-        let refuses = held && !self.up && !call.sole && matches!(call.call, Call::Start | Call::Keep);
+        let refuses = held && !self.up && !call.sole && matches!(call.call, Call::Start | Call::Keep | Call::Restore);
         let works = call.takes_effect && !refuses;
         let success = match call.call {
-            Call::Start | Call::Keep | Call::Stop => {
+            Call::Start | Call::Keep | Call::Restore | Call::Stop => {
                 if works {
                     self.up = call.call != Call::Stop;
                 }
@@ -185,6 +192,12 @@ impl Agent {
             self.expires = None;
         }
         call.forced.unwrap_or(if success { Outcome::Succeeded } else { Outcome::Failed })
+    }
+
+    /// Somebody else takes it away; true if it was there.
+    pub(crate) fn remove(&mut self) -> bool {
+        self.expires = None;
+        std::mem::take(&mut self.up)
     }
 
     /// The kernel's turn.

@@ -37,6 +37,11 @@ impl Cluster {
             Fault::OtherProtocol { node, other } => self.nodes[node].other_protocol = other,
             Fault::Gateway { node, answers } => self.nodes[node].gateway_answers = answers,
             Fault::ResourceDies { node, resource } => self.resource_dies(node, resource),
+            Fault::Removed { node, resource } => {
+                if self.nodes[node].agents[resource].remove() {
+                    self.tell_supervise(node, Event::ResourceRemoved { resource });
+                }
+            }
             Fault::Agent { node, resource, call, behaviour } => {
                 self.nodes[node].agents[resource].behave(call, behaviour);
             }

@@ -267,7 +267,7 @@ impl Cluster {
         }
     }
 
-    fn tell_supervise(&mut self, n: usize, event: Event) {
+    pub(crate) fn tell_supervise(&mut self, n: usize, event: Event) {
         let at = self.now + self.reaction(n);
         let node = &mut self.nodes[n];
         if let Some(supervise) = &mut node.supervise.core {

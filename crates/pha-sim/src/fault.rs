@@ -72,6 +72,8 @@ pub enum Fault {
     Gateway { node: usize, answers: bool },
     /// A resource goes down by itself.
     ResourceDies { node: usize, resource: usize },
+    /// Somebody else removes an address, and its keeper's kernel says so.
+    Removed { node: usize, resource: usize },
     /// How an agent answers one of its verbs from now on.
     Agent { node: usize, resource: usize, call: Call, behaviour: Behaviour },
     /// Every call takes up to so much longer.
@@ -124,6 +126,9 @@ impl fmt::Display for Fault {
             Self::Gateway { node, answers: true } => write!(f, "{} gateway answers", name(*node)),
             Self::Gateway { node, answers: false } => write!(f, "{} gateway is lost", name(*node)),
             Self::ResourceDies { node, resource } => write!(f, "{} resource {resource} dies", name(*node)),
+            Self::Removed { node, resource } => {
+                write!(f, "{} resource {resource} is removed by somebody else", name(*node))
+            }
             Self::Agent { node, resource, call, behaviour } => {
                 write!(f, "{} {} of resource {resource}: {behaviour:?}", name(*node), call.verb())
             }

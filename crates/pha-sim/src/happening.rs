@@ -36,7 +36,7 @@ impl Happening {
         match self {
             Self::Fault(_) | Self::Healed | Self::Verdict { .. } | Self::Noted { .. } | Self::Expired { .. } => true,
             Self::Called { call, .. } | Self::Ended { call, .. } => {
-                matches!(call, Call::Start | Call::Stop | Call::Keep)
+                matches!(call, Call::Start | Call::Stop | Call::Keep | Call::Restore)
             }
         }
     }

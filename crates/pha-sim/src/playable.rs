@@ -66,6 +66,7 @@ impl Schedule {
                 self.check_node(node).and_then(|()| check_time(seconds.saturating_mul(1000)))
             }
             Fault::ResourceDies { node, resource }
+            | Fault::Removed { node, resource }
             | Fault::Agent { node, resource, .. }
             | Fault::Hold { node, resource, .. } => self.check_node(node).and_then(|()| check_resource(resource)),
             Fault::Cut { from, to, link, .. } => self.check_cut(from, to, link),

@@ -13,7 +13,7 @@ use pha_status::{OperatorSection, ReceiverSection, SuperviseSection};
 use pha_wire::{Accept, ReplayGuard};
 
 use crate::agents::Running;
-use crate::clock::Micros;
+use crate::clock::{Micros, micros};
 use crate::cluster::Cluster;
 use crate::happening::Happening;
 use crate::node::{Hearing, Receiver, Sender, Supervise};
@@ -331,11 +331,11 @@ impl Cluster {
         (lease, sole): (bool, bool),
     ) {
         let began = self.now;
-        let held = self.held_elsewhere(n, resource);
+        let silence = (!self.held_elsewhere(n, resource)).then(|| micros(self.nodes[n].settings.probe_window()));
         let node = &mut self.nodes[n];
         let running =
             Running { call, began, ends: began, takes_effect: true, forced: None, lease, sole, orphaned: false };
-        node.agents[resource].begin(running, limit, node.slowness, held, &mut self.rng);
+        node.agents[resource].begin(running, limit, node.slowness, silence, &mut self.rng);
         self.happened.push((began, Happening::Called { node: n, resource, call }));
     }
 }

@@ -167,11 +167,14 @@ impl Draw {
     fn steps(&mut self, class: Class) -> Vec<Step> {
         let count = self.rng.usize(4..=20);
         let mut steps = Vec::new();
+        // Not mixed with what makes peers doubt: an address that is away longer than they ask for it is theirs to take.
+        let removes = |draw: &mut Self| class == Class::Agent && draw.rng.u8(0..4) == 0;
+        let removed = |node| Fault::Removed { node, resource: 1 };
         for _ in 0..count {
             let class = if class == Class::Everything { self.one_of(Class::MIXED) } else { class };
             let longest = self.one_of(&[20, 400, 3000, 3000, 12_000]);
             let after_ms = self.rng.u64(0..longest);
-            steps.push(Step { after_ms, fault: self.fault(class) });
+            steps.push(Step { after_ms, fault: if removes(self) { removed(self.node()) } else { self.fault(class) } });
         }
         steps
     }

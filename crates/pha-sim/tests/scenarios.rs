@@ -249,6 +249,54 @@ fn a_resource_that_dies_is_restarted_in_place() {
     assert!(c.calls(1).all(|(_, _, call)| call != Call::Start));
 }
 
+/// Somebody else removes the address on lb1; how long it is away, in microseconds.
+fn removal(c: &mut Cluster) -> u64 {
+    let removed = c.now;
+    c.apply(&Fault::Removed { node: 0, resource: 1 });
+    assert!(!c.nodes[0].agents[1].up);
+    c.until(1000, "it is restored", |c| c.nodes[0].agents[1].up);
+    c.now - removed
+}
+
+#[test]
+fn an_address_that_somebody_else_removes_is_put_back_at_once_and_nothing_moves() {
+    let mut c = Cluster::running();
+    for times in 1..=4 {
+        assert!(removal(&mut c) < 50_000);
+        c.pass(2000);
+        assert_eq!(c.nodes[0].report().unwrap().resources[1].restored, times);
+    }
+    assert_eq!((c.active(), c.audit.two()), (vec![0], 0));
+    assert!(c.nodes[0].is_fit() && c.calls(0).all(|(_, _, call)| call != Call::Stop));
+}
+
+#[test]
+fn whoever_fights_for_an_address_is_given_in_to() {
+    let mut c = Cluster::running();
+    for _ in 0..40 {
+        c.apply(&Fault::Removed { node: 0, resource: 1 });
+        c.pass(1000);
+    }
+    assert_eq!((c.active(), c.audit.two()), (vec![1], 0), "{}", c.story());
+}
+
+#[test]
+fn an_address_is_not_restored_in_maintenance_or_by_a_node_that_was_away() {
+    let mut c = Cluster::running();
+    c.apply(&Fault::Maintenance { node: 0, on: true });
+    c.pass(100);
+    c.apply(&Fault::Removed { node: 0, resource: 1 });
+    c.pass(5000);
+    assert!(!c.nodes[0].agents[1].up);
+
+    let mut c = Cluster::running();
+    c.apply(&Fault::Suspend { node: 0, ms: 2000 });
+    c.apply(&Fault::Removed { node: 0, resource: 1 });
+    c.pass(8000);
+    assert!(c.calls(0).all(|(_, _, call)| call != Call::Restore));
+    assert_eq!(c.audit.two(), 0);
+}
+
 #[test]
 fn a_resource_that_cannot_be_restarted_here_fails_over() {
     // P12

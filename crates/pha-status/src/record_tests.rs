@@ -72,6 +72,7 @@ fn resource(name: &str, state: ResourceState, last_error: Option<&str>) -> Resou
         state,
         since: at(90),
         failures: 1,
+        restored: 2,
         held: state == ResourceState::Down,
         last_error: last_error.map(Into::into),
         duration: Duration::from_millis(12),

@@ -20,7 +20,7 @@ use pha_sys::{interfaces, lock};
 use pha_trace::SuperviseInput;
 
 use crate::notes;
-use crate::runner::{Run, Runner};
+use crate::runner::{Ended, Run, Runner};
 
 /// A receiver whose tick is older is stale: this node is deaf.
 const RECEIVER_STALE: Duration = Duration::from_millis(2500);
@@ -43,6 +43,8 @@ pub struct Supervise {
     gateways: Vec<IpAddr>,
     echo: u16,
     lease: Duration,
+    /// How long a probe asks.
+    window: Duration,
     own: Vec<IpAddr>,
     carrier: bool,
     record: Record,
@@ -67,7 +69,9 @@ impl Supervise {
         });
         let restored = record.supervise.report.as_ref().map_or_else(Restored::default, Restored::from);
         let config = &daemon.config;
-        let supervisor = Supervisor::new(settings(&daemon.home, config, &daemon.me), restored, now);
+        let settings = settings(&daemon.home, config, &daemon.me);
+        let window = settings.probe_window();
+        let supervisor = Supervisor::new(settings, restored, now);
         let section = SuperviseSection { pid: std::process::id(), config_loaded: now, ..record.supervise.clone() };
         Ok(Self {
             supervisor,
@@ -77,6 +81,7 @@ impl Supervise {
             gateways: config.gateways.clone(),
             echo: 0,
             lease: config.lease,
+            window,
             own: own_addresses(&daemon.me),
             carrier: true,
             record,
@@ -155,13 +160,9 @@ impl Supervise {
                 events.push(Event::CarrierChanged);
             }
         }
-        events.extend(self.runner.advance(now).into_iter().map(|ended| Event::CallFinished {
-            resource: ended.resource,
-            call: ended.call,
-            outcome: ended.outcome,
-            message: ended.message,
-            duration: ended.duration,
-        }));
+        let robbed = self.runner.robbed(now);
+        events.extend(robbed.into_iter().map(|resource| Event::ResourceRemoved { resource }));
+        events.extend(self.runner.advance(now).into_iter().map(finished));
         events.extend(self.runner.tripped().into_iter().map(|resource| Event::WatchTripped { resource }));
         if self.pinger.as_mut().is_some_and(|pinger| !pinger.receive().is_empty()) {
             events.push(Event::GatewayAnswered);
@@ -178,14 +179,15 @@ impl Supervise {
     fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for command in self.recorder.feed(&mut self.supervisor, SuperviseInput::Happened(event), now()) {
-                events.extend(self.carry_out(command));
+            let now = now();
+            for command in self.recorder.feed(&mut self.supervisor, SuperviseInput::Happened(event), now) {
+                events.extend(self.carry_out(command, now));
             }
         }
     }
 
-    /// Does what the core wants; some of it has an answer at once.
-    fn carry_out(&mut self, command: Command) -> Option<Event> {
+    /// Does what the core wanted at `decided`; some of it has an answer at once.
+    fn carry_out(&mut self, command: Command, decided: BootTime) -> Option<Event> {
         match command {
             Command::Publish => {
                 let published = self.publish(Durability::Volatile, PATIENCE)?;
@@ -197,14 +199,10 @@ impl Supervise {
                 Some(Event::TermStored(stored))
             }
             Command::Run { resource, call, limit, reason, term, lease, sole } => {
-                let run = Run { call, limit, reason, term, lease: lease.then_some(self.lease), sole };
-                self.runner.start(resource, run, now()).err().map(|ended| Event::CallFinished {
-                    resource: ended.resource,
-                    call: ended.call,
-                    outcome: ended.outcome,
-                    message: ended.message,
-                    duration: ended.duration,
-                })
+                let (lease, window) = (lease.then_some(self.lease), self.window);
+                self.runner
+                    .start(resource, Run { call, limit, reason, term, lease, sole, window }, decided)
+                    .map(finished)
             }
             Command::Cancel { resource } => {
                 self.runner.cancel(resource, now());
@@ -345,6 +343,7 @@ impl Supervise {
         let now = now();
         self.gateways.clone_from(&config.gateways);
         let settings = Box::new(settings(&daemon.home, &config, &daemon.me));
+        self.window = settings.probe_window();
         self.recorder.feed(&mut self.supervisor, SuperviseInput::Reconfigured(settings), now);
         self.section.config_loaded = now;
         daemon.config = config;
@@ -352,6 +351,11 @@ impl Supervise {
             log::info!("reloaded: {}", reloaded.changed.join(", "));
         }
     }
+}
+
+fn finished(ended: Ended) -> Event {
+    let Ended { resource, call, outcome, message, duration } = ended;
+    Event::CallFinished { resource, call, outcome, message, duration }
 }
 
 /// Those that are known soon; the loop must not wait for a resolver.

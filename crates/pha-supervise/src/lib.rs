@@ -3,6 +3,7 @@
 //! What it does is decided by [`pha_core::supervisor::Supervisor`]; this crate feeds it and carries out its commands. It is
 //! the only program that runs agents, and the only one that must be root.
 
+mod address;
 mod builtin;
 mod daemon;
 mod notes;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use pha_address::DUPLICATE_WINDOW;
 use pha_core::report::{ResourceState, SuperviseReport};
 use pha_core::resource::{Call, Outcome};
 use pha_core::supervisor::{Restored, Supervisor};
@@ -65,8 +66,8 @@ pub fn run(daemon: &mut Daemon, once: Once, name: Option<&str>) -> anyhow::Resul
 }
 
 fn call_and_wait(runner: &mut Runner, index: usize, call: Call, limit: Duration, term: Term) -> anyhow::Result<Ended> {
-    let run = Run { call, limit, reason: Reason::Operator, term, lease: None, sole: false };
-    if let Err(ended) = runner.start(index, run, now()) {
+    let run = Run { call, limit, reason: Reason::Operator, term, lease: None, sole: false, window: DUPLICATE_WINDOW };
+    if let Some(ended) = runner.start(index, run, now()) {
         return Ok(ended);
     }
     loop {

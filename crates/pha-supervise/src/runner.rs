@@ -1,16 +1,20 @@
-//! Runs agents and built-in checks: one call of a resource at a time, none of them waited for.
+//! Carries calls out: one of a resource at a time, none of them waited for. By running its agent, or in this program: for an
+//! agent that says that it is `native`, and for built-in checks.
 
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pha_config::{Config, Home, Node};
+use pha_config::{Config, Home, Node, agent_features};
 use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
+use pha_sys::clock::boot_time;
+use pha_sys::netlink::AddressWatch;
 use pha_sys::poll;
 use pha_sys::writer::Writer;
 
+use crate::address::{Address, Conclusion};
 use crate::builtin::{BuiltIn, Connection, Found};
 
 /// What an agent is run with, apart from which one.
@@ -28,6 +32,8 @@ pub struct Run {
     pub lease: Option<Duration>,
     /// `PHA_DAD=skip`.
     pub sole: bool,
+    /// `PHA_PROBE_WINDOW`: how long a probe asks.
+    pub window: Duration,
 }
 
 /// A call that ended.
@@ -45,19 +51,14 @@ pub struct Ended {
     pub duration: Duration,
 }
 
-/// A call under way, by how it is carried out.
-#[derive(Debug)]
-enum Running {
-    Agent(RunningAgent),
-    Connection(Connection),
-}
-
 #[derive(Debug)]
 struct Agent {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
     built_in: Option<BuiltIn>,
+    /// What can do the agent's work in this program, unless it is at work.
+    native: Option<Box<Address>>,
     running: Option<(Call, Running)>,
     /// Whoever supervises next finds here what outlived this program.
     note: CallNote,
@@ -70,12 +71,43 @@ impl Agent {
     }
 }
 
+/// The ways to carry out a call.
+#[derive(Debug)]
+enum Running {
+    /// A process.
+    Agent(RunningAgent),
+    /// In this program, since then.
+    Native(Box<Address>, BootTime),
+    /// A built-in check that connects.
+    Connection(Connection),
+}
+
+impl Running {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Agent(agent) => agent.fd().into_iter().collect(),
+            Self::Native(address, _) => address.fds(),
+            Self::Connection(connection) => connection.fd().into_iter().collect(),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        match self {
+            Self::Agent(agent) => agent.next_deadline(),
+            Self::Native(address, _) => address.next_deadline(),
+            Self::Connection(connection) => Some(connection.next_deadline()),
+        }
+    }
+}
+
 /// All agents of this node.
 #[derive(Debug)]
 pub struct Runner {
     environment: Vec<(String, String)>,
     agents: Vec<Agent>,
     lingering: Lingering,
+    /// Where any address is cared for in this program.
+    watch: Option<AddressWatch>,
 }
 
 impl Runner {
@@ -97,6 +129,7 @@ impl Runner {
                 program: config.agent_path(home, &resource.agent),
                 arguments: resource.arguments.clone(),
                 built_in: resource.built_in_check.clone().map(BuiltIn::new),
+                native: native(&config.agent_path(home, &resource.agent), &resource.arguments),
                 running: None,
                 note: CallNote::new(run_dir.join(format!("{}.call", resource.name)), writer.clone()),
             })
@@ -109,16 +142,36 @@ impl Runner {
                 );
             }
         }
-        Self { environment, agents, lingering: Lingering::default() }
+        let watch = agents.iter().any(|agent| agent.native.is_some()).then(AddressWatch::open);
+        let watch = watch.transpose().unwrap_or_else(|error| {
+            log::warn!("addresses that others remove are only noticed by the next check: {error}");
+            None
+        });
+        Self { environment, agents, lingering: Lingering::default(), watch }
     }
 
-    /// Starts a call; what cannot be started, and what needs no time, has ended already.
-    pub fn start(&mut self, resource: usize, run: Run, now: BootTime) -> Result<(), Ended> {
-        let agent = &self.agents[resource];
+    /// Starts a call that was decided at `now`; what can be done at once, or cannot be started, has ended already.
+    pub fn start(&mut self, resource: usize, run: Run, now: BootTime) -> Option<Ended> {
+        let agent = &mut self.agents[resource];
         assert!(agent.running.is_none(), "one call of a resource at a time: {}", agent.name);
         if run.call == Call::Watch {
             return self.watch(resource, run.limit, now);
         }
+        if let Some(mut address) = agent.native.take() {
+            log::debug!("{} {} (native)", agent.name, run.call.verb());
+            let began = boot_time();
+            if let Some(conclusion) = address.start(run, elapsed(now)) {
+                agent.native = Some(address);
+                return Some(concluded(resource, run.call, conclusion, boot_time().saturating_sub(began)));
+            }
+            agent.running = Some((run.call, Running::Native(address, now)));
+            return None;
+        }
+        self.run(resource, run, now)
+    }
+
+    fn run(&mut self, resource: usize, run: Run, now: BootTime) -> Option<Ended> {
+        let agent = &self.agents[resource];
         let call = AgentCall {
             program: agent.program.clone(),
             arguments: std::iter::once(run.call.verb())
@@ -137,9 +190,9 @@ impl Runner {
                     agent.note.begins(running.pid());
                 }
                 agent.running = Some((run.call, Running::Agent(running)));
-                Ok(())
+                None
             }
-            Err(error) => Err(Ended {
+            Err(error) => Some(Ended {
                 resource,
                 call: run.call,
                 outcome: Outcome::NotRun,
@@ -150,17 +203,17 @@ impl Runner {
     }
 
     /// Looks without an agent; only a connection may take time.
-    fn watch(&mut self, resource: usize, limit: Duration, now: BootTime) -> Result<(), Ended> {
+    fn watch(&mut self, resource: usize, limit: Duration, now: BootTime) -> Option<Ended> {
         let agent = &mut self.agents[resource];
         let found =
             agent.built_in.as_mut().map_or_else(Found::nothing_to_look_at, |built_in| built_in.look(limit, now));
         match found {
             Found::Answer(outcome, message) => {
-                Err(Ended { resource, call: Call::Watch, outcome, message, duration: Duration::ZERO })
+                Some(Ended { resource, call: Call::Watch, outcome, message, duration: Duration::ZERO })
             }
             Found::Waits(connection) => {
                 agent.running = Some((Call::Watch, Running::Connection(connection)));
-                Ok(())
+                None
             }
         }
     }
@@ -181,11 +234,29 @@ impl Runner {
     /// Ends a call: a start or stop is asked to, whatever only looks is killed.
     pub fn cancel(&mut self, resource: usize, now: BootTime) {
         match &mut self.agents[resource].running {
-            None => {}
-            Some((Call::Start | Call::Stop | Call::Keep, Running::Agent(running))) => running.cancel(elapsed(now)),
+            Some((call, Running::Agent(running))) if outlives_us(*call) => running.cancel(elapsed(now)),
             Some((_, Running::Agent(running))) => running.kill(),
+            Some((_, Running::Native(address, _))) => address.cancel(),
             Some((_, Running::Connection(connection))) => connection.cancel(),
+            None => {}
         }
+    }
+
+    /// Resources that somebody else has taken off their device since the last call.
+    pub fn robbed(&mut self, now: BootTime) -> Vec<usize> {
+        let changes = self.watch.as_ref().map(AddressWatch::changes).unwrap_or_default();
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let mut robbed = Vec::new();
+        for (resource, agent) in self.agents.iter_mut().enumerate() {
+            let Some(address) = &mut agent.native else { continue };
+            if changes.iter().any(|change| address.was_robbed(change, elapsed(now))) {
+                log::warn!("{} was removed from {} by somebody else", address.address(), address.place().device);
+                robbed.push(resource);
+            }
+        }
+        robbed
     }
 
     /// What has ended, with its output in the log.
@@ -202,6 +273,10 @@ impl Runner {
                         agent.running = None;
                         ended.push(Ended { resource, call, outcome, message, duration });
                     }
+                    continue;
+                }
+                Running::Native(..) => {
+                    ended.extend(agent.advance_native(resource, now));
                     continue;
                 }
             };
@@ -223,22 +298,15 @@ impl Runner {
     /// What to poll.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
-        let running = running.filter_map(|(_, running)| match running {
-            Running::Agent(running) => running.fd(),
-            Running::Connection(connection) => connection.fd(),
-        });
+        let watch = self.watch.as_ref().map(AddressWatch::fd);
         let watched = self.agents.iter().filter_map(Agent::watched);
-        running.chain(watched).chain(self.lingering.fds()).collect()
+        running.flat_map(|(_, running)| running.fds()).chain(watched).chain(self.lingering.fds()).chain(watch).collect()
     }
 
     /// When a running call must be looked at.
     pub fn next_deadline(&self) -> Option<BootTime> {
         let running = self.agents.iter().filter_map(|agent| agent.running.as_ref());
-        let deadlines = running.filter_map(|(_, running)| match running {
-            Running::Agent(running) => running.next_deadline(),
-            Running::Connection(connection) => Some(connection.next_deadline()),
-        });
-        deadlines.map(BootTime::since_boot).min()
+        running.filter_map(|(_, running)| running.next_deadline()).map(BootTime::since_boot).min()
     }
 
     fn environment(&self, resource: &str, run: Run) -> Vec<(String, String)> {
@@ -253,13 +321,38 @@ impl Runner {
         if run.sole {
             add("PHA_DAD", "skip".to_owned());
         }
+        if run.call == Call::Probe {
+            add("PHA_PROBE_WINDOW", run.window.as_millis().max(1).to_string());
+        }
         environment
     }
 }
 
+impl Agent {
+    fn advance_native(&mut self, resource: usize, now: BootTime) -> Option<Ended> {
+        let (call, Running::Native(mut address, since)) = self.running.take()? else { return None };
+        let Some(conclusion) = address.advance(elapsed(now)) else {
+            self.running = Some((call, Running::Native(address, since)));
+            return None;
+        };
+        self.native = Some(address);
+        Some(concluded(resource, call, conclusion, now.since(since)))
+    }
+}
+
+/// What does the work of a native agent; one whose arguments are wrong is called, and says so itself.
+fn native(program: &Path, arguments: &[String]) -> Option<Box<Address>> {
+    let declared = agent_features(program).is_ok_and(|features| features.native);
+    declared.then(|| Address::new(arguments).ok().map(Box::new)).flatten()
+}
+
+fn concluded(resource: usize, call: Call, (outcome, message): Conclusion, duration: Duration) -> Ended {
+    Ended { resource, call, outcome, message, duration }
+}
+
 /// A lease must not be renewed by a child that outlives its keeper; a start or stop may be in the middle of something.
 const fn outlives_us(call: Call) -> bool {
-    matches!(call, Call::Start | Call::Stop | Call::Keep)
+    matches!(call, Call::Start | Call::Stop | Call::Keep | Call::Restore)
 }
 
 fn elapsed(now: BootTime) -> Duration {
@@ -282,7 +375,7 @@ fn conclusion(resource: usize, call: Call, finished: &Finished) -> Ended {
 /// Agents speak through the log: what changes something always, what only looks only on request.
 fn log_output(name: &str, call: Call, finished: &Finished) {
     let level = match call {
-        Call::Start | Call::Stop | Call::Keep => log::Level::Info,
+        Call::Start | Call::Stop | Call::Keep | Call::Restore => log::Level::Info,
         Call::Check | Call::Probe | Call::Announce | Call::Watch => log::Level::Debug,
     };
     for line in finished.output.lines() {

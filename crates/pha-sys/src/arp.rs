@@ -1,7 +1,7 @@
 //! Who has an address on the wire: tell the neighbours, ask the neighbours. ARP for IPv4, neighbour discovery for
 //! IPv6, over packet sockets (root or `CAP_NET_RAW`).
 //!
-//! Both calls speak Ethernet on one device and need no address on it. On a device without neighbours (loopback,
+//! Both speak Ethernet on one device and need no address on it. Nothing waits here. On a device without neighbours (loopback,
 //! tunnels, `NOARP`) there is nobody to tell and nobody to ask, which is no error.
 //!
 //! A router that answers for others (proxy ARP, some cloud fabrics) answers here like the owner itself. Whoever must
@@ -10,94 +10,156 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
-use crate::clock::boot_time;
 use crate::interfaces::{Device, link_addresses};
 use crate::packets::{self, LinkAddress};
-use crate::poll;
 use crate::socket::{FilterStep, Socket};
 
-/// How many times [`answers`] asks.
-const PROBES: u32 = 3;
+/// A socket that only sends: lets nothing through.
+const NOTHING: [FilterStep; 1] = [(0x06, 0, 0, 0)];
 
-/// Lets only neighbour advertisements through: next header ICMPv6 (58), type 136.
-const ADVERTISEMENTS: [FilterStep; 6] =
-    [(0x30, 0, 0, 20), (0x15, 0, 3, 58), (0x30, 0, 0, 54), (0x15, 0, 1, 136), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)];
+/// Tells all neighbours where an address is. Keeps its socket: to close one costs the kernel some milliseconds.
+#[derive(Debug)]
+pub struct Announcer {
+    device: String,
+    address: IpAddr,
+    socket: Option<(u32, Socket)>,
+}
 
-/// Tells all neighbours on `device` that `address` is here now, so that they correct what they remember.
-///
-/// Two gratuitous ARP packets (a request and a reply), or one unsolicited neighbour advertisement. Nobody confirms it,
-/// so it should be said again after a while.
-///
-/// # Errors
-/// If there is no such device, it is down, or the permission is missing.
-pub fn announce(device: &str, address: IpAddr) -> io::Result<()> {
-    let found = Device::find(device)?;
-    let Some(mac) = found.link_address else { return Ok(()) };
-    match address {
-        IpAddr::V4(address) => {
-            let socket = Socket::frames(found.index, packets::ARP, &[])?;
-            packets::gratuitous_arp(mac, address).iter().try_for_each(|frame| socket.send(frame))
-        }
-        IpAddr::V6(address) => {
-            let socket = Socket::frames(found.index, packets::IPV6, &ADVERTISEMENTS)?;
-            socket.send(&packets::unsolicited_advertisement(mac, address, is_router(device)))
+impl Announcer {
+    /// For `address` on `device`; nothing is opened yet.
+    #[must_use]
+    pub fn new(device: &str, address: IpAddr) -> Self {
+        Self { device: device.to_owned(), address, socket: None }
+    }
+
+    /// Tells all neighbours that the address is here now, so that they correct what they remember.
+    ///
+    /// Two gratuitous ARP packets (a request and a reply), or one unsolicited neighbour advertisement. Nobody confirms it,
+    /// so it should be said again after a while.
+    ///
+    /// # Errors
+    /// If there is no such device, it is down, or the permission is missing.
+    pub fn announce(&mut self) -> io::Result<()> {
+        let found = Device::find(&self.device)?;
+        let Some(mac) = found.link_address else { return Ok(()) };
+        let kept = self.socket.take().filter(|(index, _)| *index == found.index);
+        let protocol = if self.address.is_ipv4() { packets::ARP } else { packets::IPV6 };
+        let (_, socket) = match kept {
+            Some(kept) => self.socket.insert(kept),
+            None => self.socket.insert((found.index, Socket::frames(found.index, protocol, &NOTHING)?)),
+        };
+        match self.address {
+            IpAddr::V4(address) => {
+                packets::gratuitous_arp(mac, address).iter().try_for_each(|frame| socket.send(frame))
+            }
+            IpAddr::V6(address) => {
+                socket.send(&packets::unsolicited_advertisement(mac, address, is_router(&self.device)))
+            }
         }
     }
 }
 
-/// Asks on `device` who has `address`: the link address of the first *other* machine that says so, at once; `None` if
-/// none does within `limit`. Blocks for at most `limit`, over which three questions are spread.
-///
-/// This machine's own answers, through whichever of its devices, do not count. 100 ms are enough for a local network;
-/// a limit below the network's delay finds nobody.
-///
-/// # Errors
-/// If there is no such device, it is down, or the permission is missing: then nothing is known about the address.
-pub fn answers(device: &str, address: IpAddr, limit: Duration) -> io::Result<Option<LinkAddress>> {
-    let found = Device::find(device)?;
-    let Some(mac) = found.link_address else { return Ok(None) };
-    let (socket, question) = match address {
-        IpAddr::V4(address) => (Socket::frames(found.index, packets::ARP, &[])?, packets::arp_probe(mac, address)),
-        IpAddr::V6(address) => {
-            let socket = Socket::frames(found.index, packets::IPV6, &ADVERTISEMENTS)?;
-            (socket, packets::neighbour_solicitation(mac, found.link_local, address))
-        }
-    };
-    let own = link_addresses()?;
-    let start = boot_time();
-    for probe in 1..=PROBES {
-        socket.send(&question)?;
-        if let Some(mac) = listen(&socket, address, &own, start + limit * probe / PROBES)? {
-            return Ok(Some(mac));
-        }
-    }
-    Ok(None)
+/// Asks on one device who has an address, and hears what *other* machines say. This machine's own answers, through
+/// whichever of its devices, do not count.
+#[derive(Debug)]
+pub struct Asker {
+    device: String,
+    address: IpAddr,
+    index: u32,
+    socket: Socket,
+    question: Vec<u8>,
+    own: Vec<LinkAddress>,
 }
 
-/// Waits until another machine claims `address`, or the time `until` has come.
-fn listen(socket: &Socket, address: IpAddr, own: &[LinkAddress], until: Duration) -> io::Result<Option<LinkAddress>> {
-    let mut buffer = [0; 2048];
-    loop {
-        let left = until.saturating_sub(boot_time());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        match socket.receive(&mut buffer) {
-            Ok((length, _)) => {
-                let claim = claim(&buffer[..length.min(buffer.len())], address);
-                if let Some(mac) = claim.filter(|mac| is_unicast(*mac) && !own.contains(mac)) {
-                    return Ok(Some(mac));
+impl Asker {
+    /// Hears from now on; `None` where there are no neighbours.
+    ///
+    /// # Errors
+    /// If there is no such device, or the permission is missing: then nothing is known about the address.
+    pub fn open(device: &str, address: IpAddr) -> io::Result<Option<Self>> {
+        let found = Device::find(device)?;
+        let Some(question) = question(&found, address) else { return Ok(None) };
+        let protocol = if address.is_ipv4() { packets::ARP } else { packets::IPV6 };
+        let socket = Socket::frames(found.index, protocol, &claims_of(address))?;
+        let (device, index) = (device.to_owned(), found.index);
+        Ok(Some(Self { device, address, index, socket, question, own: link_addresses()? }))
+    }
+
+    /// Forgets what was heard, and asks from now on as the device is now. To open a new one costs more.
+    ///
+    /// # Errors
+    /// If it is another device now, or something is wrong with it: open a new one.
+    pub fn refresh(&mut self) -> io::Result<()> {
+        let found = Device::find(&self.device)?;
+        let question = question(&found, self.address).filter(|_| found.index == self.index);
+        self.question = question.ok_or_else(|| io::Error::other("it is another device"))?;
+        self.own = link_addresses()?;
+        self.claimed().map(drop)
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// If the device is down or gone: then nothing is known about the address.
+    pub fn ask(&self) -> io::Result<()> {
+        self.socket.send(&self.question)
+    }
+
+    /// The link address of the first other machine that has claimed the address since the last call. Never blocks.
+    ///
+    /// # Errors
+    /// If the device went down or is gone.
+    pub fn claimed(&self) -> io::Result<Option<LinkAddress>> {
+        let mut buffer = [0; 2048];
+        let mut first = None;
+        loop {
+            match self.socket.receive(&mut buffer) {
+                Ok((length, _)) => {
+                    let claim = claim(&buffer[..length.min(buffer.len())], self.address);
+                    first = first.or(claim.filter(|mac| is_unicast(*mac) && !self.own.contains(mac)));
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(first),
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                poll::wait(&[socket.as_fd()], Some(left))?;
-            }
-            Err(error) => return Err(error),
         }
     }
+
+    /// What to poll.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn question(device: &Device, address: IpAddr) -> Option<Vec<u8>> {
+    let mac = device.link_address?;
+    Some(match address {
+        IpAddr::V4(address) => packets::arp_probe(mac, address),
+        IpAddr::V6(address) => packets::neighbour_solicitation(mac, device.link_local, address),
+    })
+}
+
+/// Lets only through what may claim `address`: ARP with it as sender, or a neighbour advertisement (next header ICMPv6, 58,
+/// type 136) for it.
+fn claims_of(address: IpAddr) -> Vec<FilterStep> {
+    let mut wanted: Vec<(u16, u32, u32)> = Vec::new();
+    match address {
+        IpAddr::V4(address) => wanted.push((0x20, 28, address.to_bits())),
+        IpAddr::V6(address) => {
+            wanted.extend([(0x30, 20, 58), (0x30, 54, 136)]);
+            let words = address.octets();
+            let words = words.chunks_exact(4).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
+            wanted.extend(words.zip([62, 66, 70, 74]).map(|(word, at)| (0x20, at, word)));
+        }
+    }
+    let count = wanted.len();
+    let test = |(number, (load, at, value)): (usize, (u16, u32, u32))| {
+        // Each failed test jumps over the tests that are left, and over the return of everything.
+        let rest = u8::try_from(2 * (count - number) - 1).expect("at most six tests");
+        [(load, 0, 0, at), (0x15, 0, rest, value)]
+    };
+    wanted.into_iter().enumerate().flat_map(test).chain([(0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)]).collect()
 }
 
 fn claim(frame: &[u8], address: IpAddr) -> Option<LinkAddress> {
@@ -123,22 +185,30 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    const LIMIT: Duration = Duration::from_millis(10);
-
     #[test]
     fn on_loopback_there_is_nobody_to_tell_and_nobody_to_ask() {
         for address in ["127.0.0.1", "::1"] {
             let address = address.parse().unwrap();
-            announce("lo", address).unwrap();
-            assert_eq!(answers("lo", address, LIMIT).unwrap(), None);
+            Announcer::new("lo", address).announce().unwrap();
+            assert!(Asker::open("lo", address).unwrap().is_none());
         }
     }
 
     #[test]
     fn a_missing_device_is_an_error_and_not_silence() {
         let address = "192.0.2.1".parse().unwrap();
-        assert!(announce("no-such-device", address).is_err());
-        assert!(answers("no-such-device", address, LIMIT).is_err());
+        assert!(Announcer::new("no-such-device", address).announce().is_err());
+        assert!(Asker::open("no-such-device", address).is_err());
+    }
+
+    #[test]
+    fn a_failed_test_of_the_filter_jumps_to_its_last_step() {
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let filter = claims_of(address.parse().unwrap());
+            for (at, (code, _, over, _)) in filter.iter().enumerate().filter(|(_, step)| step.0 == 0x15) {
+                assert_eq!(at + 1 + usize::from(*over), filter.len() - 1, "{code:#x}");
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod interfaces;
 pub mod interrupt;
 pub mod lock;
 pub mod logging;
+pub mod netlink;
 mod packets;
 pub mod pidfd;
 pub mod pidfile;

@@ -112,6 +112,7 @@ fn supervise_inputs() -> Vec<SuperviseInput> {
         checked,
         Event::GatewayAnswered,
         Event::CarrierChanged,
+        Event::ResourceRemoved { resource: 0 },
         Event::TermStored(true),
         Event::StopRequested,
         Event::DeadlinePassed,

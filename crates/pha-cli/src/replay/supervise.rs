@@ -78,7 +78,7 @@ fn learned(machine: &Supervisor, names: &Names, before: &Supervisor, input: &Sup
                 (Call::Check | Call::Announce | Call::Watch, _) | (Call::Probe, Outcome::Failed) => {
                     Told::routine("ended", text)
                 }
-                (Call::Start | Call::Stop | Call::Probe | Call::Keep, _) => Told::new("ended", text),
+                (Call::Start | Call::Stop | Call::Probe | Call::Keep | Call::Restore, _) => Told::new("ended", text),
             };
             vec![told.with("resource", name).with("call", verb(*call)).with("outcome", ended(*outcome))]
         }
@@ -88,6 +88,10 @@ fn learned(machine: &Supervisor, names: &Names, before: &Supervisor, input: &Sup
             vec![Told::new("input", text).with("resource", name)]
         }
         Event::GatewayAnswered => vec![Told::routine("input", "a gateway answered")],
+        Event::ResourceRemoved { resource } => {
+            let name = resource_name(machine, *resource);
+            vec![Told::new("input", format!("somebody else removed {name}")).with("resource", name)]
+        }
         Event::CarrierChanged => vec![Told::new("input", "the carrier of a heartbeat interface changed")],
         Event::TermStored(true) => vec![Told::new("input", "the term is on disk")],
         Event::TermStored(false) => vec![Told::new("input", "the term could not be stored")],
@@ -159,7 +163,7 @@ fn ordered(machine: &Supervisor, command: &Command) -> Option<Told> {
             let text = format!("run {} {name}: {reason}, term {term}, limit {limit_text}{lease}{sole}", verb(*call));
             let told = match call {
                 Call::Check | Call::Announce | Call::Probe | Call::Watch => Told::routine("command", text),
-                Call::Start | Call::Stop | Call::Keep => Told::new("command", text),
+                Call::Start | Call::Stop | Call::Keep | Call::Restore => Told::new("command", text),
             };
             told.with("call", verb(*call)).with("resource", name).with("limit_ms", milliseconds(*limit))
         }
@@ -188,6 +192,7 @@ fn resource_name(machine: &Supervisor, index: usize) -> String {
 const fn verb(call: Call) -> &'static str {
     match call {
         Call::Keep => "start (to stay)",
+        Call::Restore => "start (again)",
         Call::Start | Call::Stop | Call::Check | Call::Probe | Call::Announce | Call::Watch => call.verb(),
     }
 }

@@ -185,8 +185,8 @@ impl<'a> Watch<'a> {
         for index in self.seen..self.cluster.happened.len() {
             let happening = self.cluster.happened[index].1.clone();
             match &happening {
-                Happening::Called { call: Call::Start | Call::Stop | Call::Keep, .. } => self.open += 1,
-                Happening::Ended { call: Call::Start | Call::Stop | Call::Keep, .. } => {
+                Happening::Called { call: Call::Start | Call::Stop | Call::Keep | Call::Restore, .. } => self.open += 1,
+                Happening::Ended { call: Call::Start | Call::Stop | Call::Keep | Call::Restore, .. } => {
                     self.open = self.open.saturating_sub(1);
                 }
                 Happening::Fault(_)
@@ -242,15 +242,17 @@ impl<'a> Watch<'a> {
             Happening::Called { node, resource: index, call } => match call {
                 Call::Start => (*node, format!("starts {}", resource(index))),
                 Call::Stop => (*node, format!("stops {}", resource(index))),
+                Call::Restore => (*node, format!("puts {} back in place", resource(index))),
                 Call::Keep => (*node, format!("makes {} stay up without pha", resource(index))),
                 Call::Probe if self.answers.contains_key(&(*node, *index)) => return None,
                 Call::Probe => (*node, format!("asks the wire for {}", resource(index))),
                 Call::Check | Call::Announce | Call::Watch => return None,
             },
             Happening::Ended { node, resource: index, call, outcome, .. } => match (call, outcome) {
-                (Call::Start | Call::Stop | Call::Keep, Outcome::Failed | Outcome::TimedOut | Outcome::NotRun) => {
-                    (*node, format!("{} of {} fails", call.verb(), resource(index)))
-                }
+                (
+                    Call::Start | Call::Stop | Call::Keep | Call::Restore,
+                    Outcome::Failed | Outcome::TimedOut | Outcome::NotRun,
+                ) => (*node, format!("{} of {} fails", call.verb(), resource(index))),
                 (Call::Probe, outcome) if self.answers.insert((*node, *index), *outcome) != Some(*outcome) => {
                     let held = if *outcome == Outcome::Succeeded { "is held" } else { "answers nowhere" };
                     (*node, format!("hears that {} {held}", resource(index)))
@@ -281,6 +283,9 @@ impl<'a> Watch<'a> {
             Note::Fitness { fit: false } => "is unfit: a resource failed too often".to_owned(),
             Note::Gateway(Gateway::Lost) => "finds that its gateway does not answer".to_owned(),
             Note::Gateway(Gateway::Off | Gateway::Testing | Gateway::Reachable) => "gateway answers again".to_owned(),
+            Note::Restored { resource, .. } => {
+                format!("has {} back after somebody else removed it", self.live.resource(*resource))
+            }
             Note::OfflineGivenUp => "gives 'offline' up: no peer takes over".to_owned(),
             Note::TermNotStored => "cannot store its term: starts nothing".to_owned(),
             Note::ConflictEnded(lasted) => {

@@ -25,6 +25,7 @@ fn resource(name: &str, state: ResourceState, at: At) -> ResourceReport {
         state,
         since: at(120),
         failures: 0,
+        restored: 0,
         held: false,
         last_error: None,
         duration,

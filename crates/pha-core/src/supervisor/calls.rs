@@ -46,7 +46,7 @@ impl Supervisor {
     /// known: a restarted supervise keeps what it finds.
     fn renews(&self, index: usize, call: Call) -> bool {
         let keeps = self.role == Role::Active || !self.settled;
-        self.resources[index].settings.leased && keeps && matches!(call, Call::Start | Call::Check)
+        self.resources[index].settings.leased && keeps && matches!(call, Call::Start | Call::Restore | Call::Check)
     }
 
     /// The wire was asked and stayed silent, or the holder said that it let go.
@@ -104,13 +104,16 @@ impl Supervisor {
             }
             Call::Start | Call::Stop => self.step_finished(index, call, outcome),
             Call::Probe => self.probe_finished(index, outcome),
+            Call::Restore => self.restore_finished(index, outcome),
             Call::Announce | Call::Keep => {}
         }
     }
 
     fn check_finished(&mut self, index: usize, call: Call, outcome: Outcome) {
-        // A call of the plan waits for this resource: the check was cancelled, or came too late to mean anything.
-        let planned = self.plan.as_ref().is_some_and(|plan| plan.current.iter().any(|(i, _)| *i == index));
+        // A call of the plan waits for this resource: the check was cancelled, or came too late to mean anything. Nor does one
+        // mean anything that went on while somebody removed what it looked at.
+        let planned = self.resources[index].removed
+            || self.plan.as_ref().is_some_and(|plan| plan.current.iter().any(|(i, _)| *i == index));
         let verifying = self.plan.as_ref().is_some_and(|plan| plan.verifying && plan.touched.contains(&index));
         let before = self.resources[index].state;
         if call == Call::Check && !planned {
@@ -184,11 +187,11 @@ impl Supervisor {
             None if self.is_watched(index) => self.run(index, Call::Watch),
             None => self.run(index, Call::Check),
             Some(Call::Check | Call::Watch) => self.resources[index].next_check = self.next_check(index),
-            Some(Call::Start | Call::Stop | Call::Probe | Call::Announce | Call::Keep) => {}
+            Some(Call::Start | Call::Stop | Call::Probe | Call::Announce | Call::Keep | Call::Restore) => {}
         }
     }
 
-    fn is_in_plan(&self, index: usize) -> bool {
+    pub(super) fn is_in_plan(&self, index: usize) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
             let waits = plan.steps.iter().flatten().chain(&plan.current).any(|(i, _)| *i == index);
             waits || (plan.verifying && plan.touched.contains(&index))

@@ -10,6 +10,9 @@ use crate::report::{PeerReport, SuperviseReport, Transition, Wishes};
 use crate::resource::{Call, Outcome, ResourceSettings};
 use crate::word::Gateway;
 
+const SHORTEST_WINDOW: Duration = Duration::from_millis(3);
+const LONGEST_WINDOW: Duration = Duration::from_millis(100);
+
 /// What the configuration says, as far as decisions care.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
@@ -67,6 +70,20 @@ pub struct Restored {
     pub history: Vec<Transition>,
 }
 
+impl Settings {
+    /// How long one probe asks the wire: as long as fits between suspicion and death of a peer with a quarter to spare, so
+    /// that its verdict is there in time; not longer than any local network needs, and long enough for one answer.
+    #[must_use]
+    pub fn probe_window(&self) -> Duration {
+        window(self.heartbeat_interval, self.dead_time)
+    }
+}
+
+fn window(heartbeat_interval: Duration, dead_time: Duration) -> Duration {
+    let doubtful = dead_time.saturating_sub(heartbeat_interval * 3 / 2);
+    (doubtful * 3 / 4).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
+}
+
 impl From<&SuperviseReport> for Restored {
     fn from(report: &SuperviseReport) -> Self {
         Self { own_term: report.saying.term, highest_term: report.highest_term, history: report.history.clone() }
@@ -100,6 +117,12 @@ pub enum Event {
     GatewayAnswered,
     /// The carrier of a heartbeat interface was lost or came back: test the gateway now.
     CarrierChanged,
+    /// Somebody else took away what this node had in place: no call of ours, and no lease that ended. Whoever tells it has
+    /// seen that, and knows it at once.
+    ResourceRemoved {
+        /// Index of the resource.
+        resource: usize,
+    },
     /// The answer to [`Command::StoreTerm`].
     TermStored(bool),
     /// [`Command::Publish`] could not be carried out, or can be again: told when it changes and at every failure.
@@ -170,6 +193,13 @@ pub enum Note {
         /// Index of the resource.
         resource: usize,
     },
+    /// What somebody else removed is in place again.
+    Restored {
+        /// Index of the resource.
+        resource: usize,
+        /// How often that has happened.
+        times: u32,
+    },
     /// A check outlived its interval.
     Overrun {
         /// Index of the resource.
@@ -192,4 +222,19 @@ pub enum Note {
     ConflictEnded(Duration),
     /// This process did not run for this long.
     WasAway(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_begins_with_suspicion_ends_before_the_peer_is_dead() {
+        let micros = |interval, dead| window(Duration::from_millis(interval), Duration::from_millis(dead)).as_micros();
+        assert_eq!(micros(200, 400), 75_000);
+        assert_eq!(micros(200, 600), 100_000, "no longer than a local network needs");
+        assert_eq!(micros(50, 150), 56_250);
+        assert_eq!(micros(10, 20), 3_750);
+        assert_eq!(micros(200, 200), 3_000, "long enough for one answer");
+    }
 }

@@ -16,6 +16,7 @@ mod fitness;
 mod messages;
 mod plan;
 mod publication;
+mod restore;
 mod view;
 mod witness;
 mod wording;
@@ -182,6 +183,7 @@ impl Supervisor {
             Event::WatchTripped { resource } => self.watch_tripped(resource),
             Event::GatewayAnswered => self.gateway_answered(),
             Event::CarrierChanged => self.gateway.retest(now),
+            Event::ResourceRemoved { resource } => self.resource_removed(resource),
             Event::TermStored(stored) => {
                 self.note_published(stored);
                 self.term_stored(stored);
@@ -278,6 +280,7 @@ impl Supervisor {
             Ending::No => {}
             Ending::Asked | Ending::Looking | Ending::Keeping | Ending::Gone => self.end(),
         }
+        self.restore_removed();
         self.drive_plan();
         self.schedule_calls();
         self.note_word();
@@ -332,9 +335,10 @@ impl Supervisor {
         for index in 0..self.resources.len() {
             let coming_up = self.is_watched(index) && !self.resources[index].watch_counts(self.now);
             let excused = if self.plan.is_some() || coming_up { passed } else { Duration::ZERO };
-            let failures = &mut self.resources[index].failures;
-            failures.iter_mut().for_each(|at| *at = *at + excused);
-            failures.retain(|at| now < *at + window);
+            let resource = &mut self.resources[index];
+            resource.failures.iter_mut().for_each(|at| *at = *at + excused);
+            resource.failures.retain(|at| now < *at + window);
+            resource.restorations.retain(|at| now < *at + window);
         }
     }
 

@@ -26,6 +26,7 @@ impl Note {
         match self {
             Self::Reason(Reason::AddressHeld | Reason::Deaf | Reason::Mute | Reason::WasAway | Reason::NotEligible)
             | Self::ResourceLost { .. }
+            | Self::Restored { .. }
             | Self::Overrun { .. }
             | Self::Fitness { fit: false }
             | Self::Gateway(Gateway::Lost)
@@ -57,6 +58,12 @@ impl Note {
                 format!("{} {} {how}: {message}", name(*resource), call.verb())
             }
             Self::ResourceLost { resource } => format!("{} is not up any more", name(*resource)),
+            Self::Restored { resource, times: 1 } => {
+                format!("{} was removed by somebody else; restored", name(*resource))
+            }
+            Self::Restored { resource, times } => {
+                format!("{} was removed by somebody else; restored, for the {times}. time", name(*resource))
+            }
             Self::Overrun { resource, took } => format!(
                 "the check of {} took {} ms, longer than its interval: make it quicker or write SUPERVISE_INT={}",
                 name(*resource),

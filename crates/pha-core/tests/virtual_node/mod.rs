@@ -111,8 +111,8 @@ impl VirtualNode {
         let mut events = Vec::new();
         for (_, resource, call) in self.calls.extract_if(.., |(due, ..)| *due <= now) {
             let succeeded = match call {
-                Call::Start | Call::Keep if world.starts_fail => false,
-                Call::Start | Call::Keep => {
+                Call::Start | Call::Keep | Call::Restore if world.starts_fail => false,
+                Call::Start | Call::Keep | Call::Restore => {
                     self.up[resource] = true;
                     true
                 }

@@ -87,7 +87,9 @@ impl Deed {
             Fault::Cut { from, to, cut, .. } => c.network.is_cut(from, to) != cut,
             Fault::Isolate { cut, .. } => c.network.same_wire(0, 1) == cut,
             Fault::Gateway { node, answers } => c.nodes[node].gateway_answers != answers,
-            Fault::ResourceDies { node, resource } => c.nodes[node].agents[resource].up,
+            Fault::ResourceDies { node, resource } | Fault::Removed { node, resource } => {
+                c.nodes[node].agents[resource].up
+            }
             Fault::Agent { node, resource, behaviour, .. } => c.nodes[node].agents[resource].start != behaviour,
             Fault::Maintenance { node, on } => wishes(node).maintenance != on,
             Fault::Hold { node, on, .. } => wishes(node).held.is_empty() == on,

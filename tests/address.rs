@@ -1,0 +1,111 @@
+//! Kept addresses on real nodes: what others remove is put back, and what their keeper loses is taken over soon.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use pha_core::Reason;
+use pha_lab::network::{self, Link};
+use pha_lab::world::{scenario, skip};
+use pha_lab::{Lab, LabOptions, Node, Onlookers, Program, command};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Somebody else takes the address off the device; how long it is away.
+fn rob(lab: &Lab, node: &Node) -> Result<Duration> {
+    command::ip(&format!("-n {} addr del {}/{} dev eth0", node.name(), network::VIP, network::PREFIX))?;
+    let removed = Instant::now();
+    lab.wait(SOON, "the address is restored", || node.holds_address())?;
+    Ok(removed.elapsed())
+}
+
+fn restored(node: &Node) -> u32 {
+    let report = node.record().supervise.report;
+    report.map_or(0, |report| report.resources.iter().map(|resource| resource.restored).sum())
+}
+
+fn log_of(node: &Node) -> String {
+    let files = fs::read_dir(node.home().join("var/log")).into_iter().flatten().flatten();
+    files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
+}
+
+#[test]
+fn an_address_that_somebody_else_removes_is_restored_counted_and_named() {
+    scenario(LabOptions::default(), |lab| {
+        let active = lab.start_all()?;
+        let node = lab.node(active);
+        let eyes = Onlookers::start(lab)?;
+        for times in 1..=4 {
+            println!("restored after {:?}", rob(lab, node)?);
+            lab.wait(SOON, "it is counted", || restored(node) == times)?;
+        }
+        let said = format!("{} was removed from eth0 by somebody else", network::VIP);
+        lab.wait(SOON, "the log names it", || log_of(node).contains(&said))?;
+        lab.stays(Duration::from_secs(3), "the node stays active", || node.is_active())?;
+        ensure!(lab.active_nodes() == [active], "another node has the address");
+        eyes.never_saw_two()
+    });
+}
+
+#[test]
+fn a_stop_and_the_end_of_a_lease_are_nobodys_removal() {
+    scenario(LabOptions::default(), |lab| {
+        let first = lab.start_all()?;
+        let node = lab.node(first);
+        node.signal("STOP", &Program::ALL)?;
+        lab.wait(SOON, "the kernel removes the address", || !node.holds_address())?;
+        lab.wait(SOON, "the other is active", || lab.other(first).is_active())?;
+        node.signal("CONT", &Program::ALL)?;
+        lab.wait(SOON, "the node stands by", || node.is_standby())?;
+        ensure!(!log_of(node).contains("by somebody else") && restored(node) == 0, "{}", log_of(node));
+        Ok(())
+    });
+}
+
+// P19: the address is a witness, and a restored one goes on being one.
+#[test]
+fn a_restored_address_is_no_gap_for_a_peer_that_hears_nothing() {
+    scenario(LabOptions::default(), |lab| {
+        if let Err(reason) = network::can_drop() {
+            skip("a_restored_address_is_no_gap_for_a_peer_that_hears_nothing", &format!("{reason:#}"));
+            return Ok(());
+        }
+        let active = lab.start_all()?;
+        let standby = lab.other(active);
+        let eyes = Onlookers::start(lab)?;
+        lab.heartbeats(Link::Down)?;
+        lab.wait(SOON, "the standby sees a held address", || standby.reason() == Some(Reason::AddressHeld))?;
+        lab.stays(Duration::from_secs(5), "the active keeps the address", || lab.active_nodes() == [active])?;
+        eyes.never_saw_two()
+    });
+}
+
+/// For measuring: `cargo test -p pha-lab --test address -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, and proves nothing"]
+fn outages_after_the_daemons_are_killed() {
+    scenario(LabOptions::default(), |lab| {
+        lab.start_all()?;
+        let mut lengths = Vec::new();
+        for _ in 0..10 {
+            let first = lab.wait_settled(SOON)?;
+            let (node, other) = (lab.node(first), lab.other(first));
+            let eyes = Onlookers::start(lab)?;
+            lab.stays(Duration::from_millis(lengths.len() as u64 * 137), "active", || node.is_active())?;
+            node.signal("KILL", &Program::ALL)?;
+            let gap = eyes.saw_change_to(lab, other.name(), SOON)?;
+            println!("kill -9: outage {:?}", gap.length());
+            lengths.extend(gap.length());
+            eyes.never_saw_two()?;
+            lab.wait(SOON, "the other is active", || other.is_active())?;
+            node.start()?;
+        }
+        lengths.sort_unstable();
+        println!("kill -9: median {:?}, worst {:?}", lengths.get(lengths.len() / 2), lengths.last());
+        let node = lab.node(lab.wait_settled(SOON)?);
+        let mut times = (0..9).map(|_| rob(lab, node)).collect::<Result<Vec<_>>>()?;
+        times.sort_unstable();
+        println!("removed by somebody else: restored after a median of {:?}", times[4]);
+        Ok(())
+    });
+}
