@@ -17,6 +17,9 @@ use crate::start::Daemon;
 /// A trace that cannot be written is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// What is recorded waits so long for its write: a daemon at rest wakes its disk once a second.
+const FLUSH: Duration = Duration::from_secs(1);
+
 /// The way to a machine's inputs.
 #[derive(Debug)]
 pub struct Recorder {
@@ -29,6 +32,8 @@ struct Trace {
     head: Head,
     /// Not to be written to before then.
     broken_until: Option<BootTime>,
+    /// When what was pushed is to be written.
+    due: Option<BootTime>,
 }
 
 impl Recorder {
@@ -57,7 +62,7 @@ impl Recorder {
         };
         let ring = Ring::new(config.trace_file(&daemon.home, M::PROGRAM), config.trace_size, daemon.log_writer.clone());
         ring.keep_in_panic();
-        let mut trace = Trace { ring, head, broken_until: None };
+        let mut trace = Trace { ring, head, broken_until: None, due: None };
         trace.begin(machine, now);
         Self { trace: Some(trace) }
     }
@@ -72,9 +77,9 @@ impl Recorder {
         machine.feed(input, now)
     }
 
-    /// The turn is over: writes what it brought.
+    /// The turn is over: writes what was recorded up to a second ago, and all since.
     pub fn flush(&mut self, now: BootTime) {
-        if let Some(trace) = &mut self.trace {
+        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.due.is_some_and(|due| now >= due)) {
             trace.flush(now);
         }
     }
@@ -98,6 +103,7 @@ impl Trace {
             self.head.lost += 1;
         } else if let Some(entry) = pha_trace::entry(now, what) {
             self.ring.push(&entry);
+            self.due.get_or_insert(now + FLUSH);
         } else {
             // What follows an input that is not there must not be played.
             self.head.lost += 1;
@@ -121,6 +127,7 @@ impl Trace {
     }
 
     fn flush(&mut self, now: BootTime) {
+        self.due = None;
         if let Err(error) = self.ring.flush() {
             self.broke(&error, now);
         }

@@ -48,7 +48,7 @@ fn recorder_with(writer: Writer, path: &Path, limit: u64, machine: &Beat, now: B
         lost: 0,
         clocks: Clocks::read(now),
     };
-    let mut trace = Trace { ring: Ring::new(path.to_owned(), limit, writer), head, broken_until: None };
+    let mut trace = Trace { ring: Ring::new(path.to_owned(), limit, writer), head, broken_until: None, due: None };
     trace.begin(machine, now);
     Recorder { trace: Some(trace) }
 }
@@ -79,7 +79,7 @@ fn each_segment_begins_where_the_one_before_leads_and_none_grows_beyond_its_limi
             recorder.feed(&mut machine, said(ms), at(ms));
         }
         recorder.feed(&mut machine, BeatInput::DeadlinePassed, at(ms));
-        recorder.flush(at(ms));
+        recorder.flush(at(ms) + FLUSH);
     }
     recorder.end(&machine, at(60_000));
     let (older, newer) = (read(&crate::ring::named(&path, ".1")), read(&path));
@@ -100,11 +100,11 @@ fn a_full_disk_loses_inputs_and_nothing_else_and_the_next_segment_says_so() {
     let (mut machine, mut alone) = (beat(), beat());
     let mut recorder = recorder(&path, 4096, &machine, at(0));
     recorder.feed(&mut machine, said(0), at(0));
-    recorder.flush(at(0));
+    recorder.flush(at(0) + FLUSH);
     recorder.trace.as_ref().unwrap().ring.fill_disk();
     for ms in [1000, 2000, 12_000] {
         recorder.feed(&mut machine, said(ms), at(ms));
-        recorder.flush(at(ms));
+        recorder.flush(at(ms) + FLUSH);
     }
     for ms in [0, 1000, 2000, 12_000] {
         alone.feed(said(ms), at(ms));
@@ -130,19 +130,34 @@ fn a_stalled_disk_loses_what_does_not_fit_and_the_next_segment_says_so() {
     while recorder.trace.as_ref().unwrap().broken_until.is_none() {
         fed += 1;
         recorder.feed(&mut machine, said(fed), at(fed));
-        recorder.flush(at(fed));
+        recorder.flush(at(fed) + FLUSH);
     }
     recorder.feed(&mut machine, said(fed + 1), at(fed + 1));
     drop(thaw);
     assert!(writer.drain(Duration::from_secs(20)));
     let later = fed + 11_000;
     recorder.feed(&mut machine, said(later), at(later));
-    recorder.flush(at(later));
+    recorder.flush(at(later) + FLUSH);
     assert!(writer.drain(Duration::from_secs(20)));
     let (older, newer) = (read(&crate::ring::named(&path, ".1")), read(&path));
     assert_eq!((older.entries.len() as u64, older.end), (fed - 1, End::Whole));
     assert_eq!((newer.head.lost, newer.entries.len(), newer.end), (2, 1, End::Whole));
     assert_eq!(play(&newer), machine);
+}
+
+#[test]
+fn what_is_recorded_is_written_once_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sender.trace");
+    let mut machine = beat();
+    let mut recorder = recorder(&path, 4096, &machine, at(0));
+    let mut written = |ms| {
+        recorder.feed(&mut machine, said(ms), at(ms));
+        recorder.flush(at(ms));
+        read(&path).entries.len()
+    };
+    assert_eq!([0, 500, 999, 1000, 1500, 2499].map(&mut written), [0, 0, 0, 4, 4, 4]);
+    assert_eq!(written(2500), 7);
 }
 
 #[test]
@@ -152,7 +167,7 @@ fn a_start_keeps_the_trace_of_the_run_before() {
     let mut machine = beat();
     let mut crashed = recorder(&path, 4096, &machine, at(0));
     crashed.feed(&mut machine, said(0), at(0));
-    crashed.flush(at(0));
+    crashed.flush(at(0) + FLUSH);
     recorder(&path, 4096, &beat(), at(5000));
     assert_eq!(play(&read(&crate::ring::named(&path, ".1"))), machine);
     assert_eq!(read(&path).entries, []);
