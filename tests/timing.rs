@@ -76,7 +76,7 @@ fn moves_nothing(busy: u32, stop: u64) {
     scenario(LabOptions::default(), |lab| {
         lab.start_all()?;
         std::thread::sleep(Duration::from_secs(2));
-        let options = DisturbOptions { seconds: 10, loss: 0, busy, stop, set: Vec::new() };
+        let options = DisturbOptions { seconds: 10, loss: 0, busy, stop, crashes: 0, set: Vec::new() };
         let moves = measure(lab, &options)?;
         ensure!(moves == 0, "the service moved {moves} times");
         Ok(())
