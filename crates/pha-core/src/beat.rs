@@ -376,7 +376,7 @@ mod tests {
         b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Suspect, 8)], at(305));
         assert!(!b.deadline_passed(at(305)).expect("an answer is due").reply_wanted);
         b.record_changed(Some(said(Word::Online, 0)), &[peer(Liveness::Suspect, 8)], at(306));
-        assert_eq!(run(&mut b, Word::Online, 306, 330, false), vec![320]);
+        assert_eq!(run(&mut b, Word::Online, 306, 330, false), vec![315]);
     }
 
     #[test]
