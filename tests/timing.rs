@@ -72,23 +72,21 @@ fn a_heartbeat_below_50_ms_is_refused_without_permission_with_the_remedy() -> Re
 }
 
 /// Ten seconds, which must move nothing.
-fn moves_nothing(busy: u32, stop: u64) {
-    scenario(LabOptions::default(), |lab| {
-        lab.start_all()?;
-        std::thread::sleep(Duration::from_secs(2));
-        let options = DisturbOptions { seconds: 10, loss: 0, busy, stop, set: Vec::new() };
-        let moves = measure(lab, &options)?;
-        ensure!(moves == 0, "the service moved {moves} times");
-        Ok(())
-    });
+fn moves_nothing(lab: &Lab, busy: u32, stop: u64) -> Result<()> {
+    lab.start_all()?;
+    std::thread::sleep(Duration::from_secs(2));
+    let options = DisturbOptions { seconds: 10, loss: 0, busy, stop, crashes: 0, set: Vec::new() };
+    let moves = measure(lab, &options)?;
+    ensure!(moves == 0, "the service moved {moves} times");
+    Ok(())
 }
 
 #[test]
 fn busy_processes_move_nothing() {
-    moves_nothing(32, 0);
+    scenario(LabOptions::default(), |lab| moves_nothing(lab, 32, 0));
 }
 
 #[test]
 fn a_sender_or_receiver_that_is_stopped_for_300_ms_moves_nothing() {
-    moves_nothing(0, 300);
+    scenario(LabOptions::default(), |lab| moves_nothing(lab, 0, 300));
 }

@@ -38,6 +38,7 @@ pub(crate) fn assemble(text: &str, file: &Path, home: Option<&Home>) -> (Config,
     let mut reader = Reader::new(text, file);
     let mut config = defaults(file);
     read_program(&mut reader, &mut config);
+    config.lines = reader.lines().clone();
     if let Some(home) = home {
         config.settle_home(home);
     }

@@ -85,6 +85,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The line of every key in the file.
+    pub(crate) const fn lines(&self) -> &BTreeMap<String, usize> {
+        &self.lines
+    }
+
     /// Something is wrong with `entry`.
     pub(crate) fn refuse(&mut self, entry: Entry<'a>, wrong: Wrong) {
         self.unsound.insert(entry.key);

@@ -1,7 +1,7 @@
 //! Real-time scheduling for the daemons: who asks for how much, and what to say if it is not to be had.
 
 use pha_config::Config;
-use pha_sys::realtime;
+use pha_sys::realtime::{self, Heirs};
 
 use crate::start::Program;
 
@@ -31,7 +31,9 @@ pub(crate) fn take(program: Program, config: &Config) -> Result<(), String> {
     if !config.realtime {
         return Ok(());
     }
-    let got = realtime::take(priority(program));
+    // Only supervise has children that are executed.
+    let heirs = if program == Program::Supervise { Heirs::UntilExec } else { Heirs::Ordinary };
+    let got = realtime::take(priority(program), heirs);
     if config.needs_realtime() && !got.scheduling {
         return Err(refusal(config));
     }

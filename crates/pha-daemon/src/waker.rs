@@ -48,9 +48,9 @@ impl Waker {
         deadline: BootTime,
     ) -> anyhow::Result<Woken> {
         let own = std::iter::once(self.signals.as_fd()).chain(self.watch.iter().map(|watch| watch.as_fd()));
-        // Not `chain(others)` alone: these are borrowed from somebody else.
-        let fds = own.chain(others.map(|fd| -> BorrowedFd<'_> { fd }));
-        let readable = poll::wait_all(fds, Some(deadline.since(crate::now()))).context("cannot wait")?;
+        #[expect(clippy::map_identity, reason = "it shortens the lifetime to that of `own`")]
+        let others = others.map(|fd| -> BorrowedFd<'_> { fd });
+        let readable = poll::wait_all(own.chain(others), Some(deadline.since(crate::now()))).context("cannot wait")?;
         self.keep_pid_file()?;
         let mut woken = Woken::default();
         if readable[0] {

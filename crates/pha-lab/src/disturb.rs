@@ -18,6 +18,7 @@ use pha_status::{Database, Record};
 use crate::lab::{Lab, LabOptions};
 use crate::network;
 use crate::node::{Node, Program};
+use crate::onlookers::Onlookers;
 use crate::world::{self, CtrlC};
 
 /// Longest wait for two healthy nodes.
@@ -40,6 +41,9 @@ pub struct DisturbOptions {
     /// Milliseconds for which the sender and the receiver of either node are stopped, in turn, again and again.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub stop: u64,
+    /// Afterwards, so many crashes of the active node, each timed until the client is served again.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub crashes: u32,
     /// A line of the configuration, KEY=VALUE; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -60,6 +64,9 @@ pub fn run(options: &DisturbOptions) -> Result<ExitCode> {
     std::thread::sleep(Duration::from_secs(3));
     lab.wait_settled(PATIENCE)?;
     let moves = measure(&lab, options)?;
+    if options.crashes > 0 {
+        crash(&lab, options.crashes)?;
+    }
     if moves > 0 {
         println!("{}", lab.story());
     }
@@ -85,6 +92,27 @@ pub fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
     let (moves, doubles) = (holders.moves(Duration::ZERO), holders.doubles().len());
     println!("failovers: {moves}, times with two holders: {doubles}");
     Ok(moves + doubles)
+}
+
+/// Crashes the active node so often, and prints how long the client was not served.
+fn crash(lab: &Lab, times: u32) -> Result<()> {
+    let mut eyes = Onlookers::start(lab)?;
+    let mut outages = Vec::new();
+    for _ in 0..times {
+        lab.wait_settled(PATIENCE)?;
+        std::thread::sleep(RECOVERY);
+        eyes.look_anew();
+        let id = lab.active_nodes().first().copied().context("nobody is active")?;
+        lab.node(id).crash()?;
+        let gap = eyes.saw_change_to(lab, lab.other(id).name(), PATIENCE)?;
+        outages.push(gap.length().context("the outage is not over")?);
+        lab.node(id).boot()?;
+        lab.node(id).start()?;
+    }
+    outages.sort_unstable();
+    let (least, median, most) = (outages[0], outages[outages.len() / 2], outages[outages.len() - 1]);
+    println!("{times} crashes: client served after {least:.1?} at least, {median:.1?} median, {most:.1?} at most");
+    eyes.never_saw_two()
 }
 
 /// Does what the options say until their time is over; returns how often a program was stopped.

@@ -10,7 +10,8 @@
 //!      └───── ended ───────────────────────┴─── ended, group empty ──┴──▶ Finished
 //! ```
 //!
-//! The child gets back what the daemon changed for itself: no signal is blocked or ignored in it. Signals go to the
+//! The child gets back what the daemon changed for itself: no signal is blocked or ignored in it, and it is an ordinary
+//! program ([`crate::realtime`]). Signals go to the
 //! group only while its leader is not reaped, so they can never reach a stranger.
 //! A process that a well-behaved agent leaves behind (a server it started) is not ours to end: it neither delays
 //! the end of the call nor is it hit by a broken pipe, if the caller keeps [`Finished::leftover`].
@@ -29,7 +30,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, killpg, pthread_s
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use crate::exit;
+use crate::{exit, realtime};
 
 mod lingering;
 mod orphan;
@@ -112,15 +113,20 @@ impl RunningAgent {
         command.args(&call.arguments).envs(call.environment).current_dir("/").process_group(0);
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let dies_with_caller = call.dies_with_caller;
-        // SAFETY: both functions make only system calls that are allowed between fork and exec, and allocate nothing.
+        // SAFETY: these functions make only system calls that are allowed between fork and exec, and allocate nothing.
         #[expect(unsafe_code, reason = "the standard library leaves a blocked signal mask to the child")]
         unsafe {
             command.pre_exec(move || {
                 restore_signals()?;
-                if dies_with_caller { Ok(set_pdeathsig(Signal::SIGKILL)?) } else { Ok(()) }
+                if dies_with_caller {
+                    set_pdeathsig(Signal::SIGKILL)?;
+                }
+                realtime::lower_before_exec();
+                Ok(())
             });
         }
         let child = command.spawn()?;
+        realtime::make_ordinary(child.id());
         Ok(RunningAgent {
             child,
             pipe: Some(pipe),
