@@ -1,10 +1,10 @@
-//! `pha-lab`: the demo, and the small web service of the lab.
+//! `pha-lab`: the demo, the benchmark, and the small web service of the lab.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{demo, figures, server};
+use pha_lab::{bench, demo, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -25,8 +25,14 @@ enum Command {
         #[arg(long)]
         plain: bool,
     },
-    /// Measure what pha promises, many times each; exit 1 if a bar was missed.
-    Figures(figures::FigureOptions),
+    /// Measure pha beside keepalived; exit 1 if a bar was missed.
+    Bench(bench::BenchOptions),
+    /// Make a table of what `cargo bench` prints.
+    Micro {
+        /// Write it into docs/benchmarks.md.
+        #[arg(long)]
+        write: bool,
+    },
     /// Answer every request with NAME, over HTTP and UDP.
     Serve {
         /// Return once the server answers, and leave it running.
@@ -45,7 +51,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo { auto, plain } => demo::run(auto, plain),
-        Command::Figures(options) => figures::run(options),
+        Command::Bench(options) => bench::run(options),
+        Command::Micro { write } => bench::micro(write),
         Command::Serve { background: true, pid_file, address, name } => {
             server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
         }
