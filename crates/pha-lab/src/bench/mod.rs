@@ -113,8 +113,9 @@ pub fn run(options: BenchOptions) -> Result<ExitCode> {
     if options.write {
         write(&format!("{about}\n{figures}"), &rows)?;
     }
-    let missed = rows.iter().filter(|row| row.kept == Some(false)).count();
-    println!("{}", if missed == 0 { "every bar was kept".to_owned() } else { format!("{missed} bars were missed") });
+    let count = |kept| rows.iter().filter(|row| row.kept == kept).count();
+    let (kept, missed) = (count(Some(true)), count(Some(false)));
+    println!("Figures that kept their bars: {kept}, that missed one: {missed}");
     Ok(ExitCode::from(u8::from(missed > 0)))
 }
 
@@ -204,6 +205,7 @@ impl Plan {
             let shown: Vec<String> = readings.iter().map(|r| r.map_or("–".to_owned(), |r| format!("{r:.2}"))).collect();
             eprintln!("bench: {}, {} {number}/{runs}: {}", experiment.key, system.name(), shown.join("  "));
             outcome.runs.push(readings);
+            outcome.note = (stage.unasked > 0).then(|| format!("the address moved by itself {} times", stage.unasked));
         }
         Ok(())
     }

@@ -37,8 +37,8 @@ impl System {
                 let said = lab.node(1).cli(&["check"])?;
                 let text = format!("{}{}", said.stdout, said.stderr);
                 let refused = said.status.code() == Some(78);
-                let why = text.lines().find(|line| line.contains("etc/config")).unwrap_or("its configuration");
-                if refused { Err(Skip(format!("pha refuses: {why}")).into()) } else { Ok(()) }
+                let why = text.lines().find_map(|line| line.split_once("etc/config:")).map_or("", |(_, why)| why);
+                if refused { Err(Skip(format!("pha refuses etc/config:{why}")).into()) } else { Ok(()) }
             }
             Self::Keepalived(_) => Keepalived::version().map(drop).map_err(|why| Skip(why.to_string()).into()),
         }
