@@ -39,7 +39,7 @@ fn view() -> View {
         offline: OfflineRequest::None,
         gateway: Gateway::Reachable,
         gateway_settled: false,
-        quorum: Quorum::None,
+        quorum: Quorum::Unconfigured,
         away: false,
         mute: false,
         deaf: false,
