@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use divan::{Bencher, black_box};
-use pha_status::{Database, Durability, Patience, Record, STATUS_FILE, SenderSection, codec};
+use pha_status::{
+    Database, Durability, OperatorSection, Patience, ReceiverSection, Record, Section, SenderSection, SuperviseSection,
+    codec,
+};
 use tempfile::TempDir;
 
 fn main() {
@@ -31,18 +34,30 @@ impl Place {
     }
 }
 
-/// A database as a daemon finds it: written in this boot, with the record that the tests keep for good.
-fn database(dir: &Path) -> Database {
+/// The record that the tests keep for good, in which every field says something.
+fn record() -> Record {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/status-{}.dat", pha_status::VERSION));
-    fs::copy(kept, dir.join(STATUS_FILE)).expect("the kept record");
-    let database = Database::new(dir, "lb1");
-    update(&database, Durability::Volatile);
+    let file = fs::read(kept).expect("the kept record");
+    // `#pha-status 1 <bytes of text> <bytes of record> <crc32 of record>`, the text, the record.
+    let line = file.split(|byte| *byte == b'\n').next().expect("a first line");
+    let words = String::from_utf8_lossy(line);
+    let length: usize = words.split(' ').nth(3).and_then(|word| word.parse().ok()).expect("the record's length");
+    codec::decode(&file[file.len() - length..]).expect("a record of this version")
+}
+
+/// A database with that record in all its sections.
+fn database(dir: &Path) -> Database {
+    let (database, record) = (Database::new(dir, "lb1"), record());
+    set::<SenderSection>(&database, record.sender);
+    set::<ReceiverSection>(&database, record.receiver);
+    set::<SuperviseSection>(&database, record.supervise);
+    set::<OperatorSection>(&database, record.operator);
     database
 }
 
-fn record() -> Record {
-    let dir = Place::Disk.directory();
-    database(dir.path()).read().expect("the record was written just now")
+fn set<S: Section>(database: &Database, section: S) {
+    let updated = database.update(Durability::Volatile, Patience::Daemon, |old: &mut S| *old = section);
+    updated.expect("the directory can be written");
 }
 
 fn update(database: &Database, durability: Durability) {

@@ -28,6 +28,13 @@ pub(super) fn load() -> String {
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// Said of figures that were taken while each core already had something to do; empty on a quiet machine.
+pub(super) fn warning() -> &'static str {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let busy = load().split(' ').next().and_then(|load| load.parse().ok()).is_some_and(|load: f64| load > cores as f64);
+    if busy { "- **The machine was busy: these figures show the shape and are worth nothing else.**\n" } else { "" }
+}
+
 /// Today, as everywhere.
 pub(super) fn date() -> String {
     said("date", &["-u", "+%Y-%m-%d"])

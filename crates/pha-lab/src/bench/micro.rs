@@ -21,7 +21,7 @@ pub fn run(write: bool) -> Result<ExitCode> {
     medians.iter().for_each(|(name, median)| table.push_str(&format!("| {name} | {median} |\n")));
     println!("{table}");
     if write {
-        let about = format!("{}- {}\n", machine::describe(&std::env::temp_dir()), machine::date());
+        let about = format!("- {}, load after {}\n{}", machine::date(), machine::load(), machine::warning());
         document::write(document::BENCHMARKS, "micro", &format!("{about}\n{table}"))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -29,18 +29,19 @@ pub fn run(write: bool) -> Result<ExitCode> {
 
 /// Name and median of each benchmark.
 fn medians(text: &str) -> Vec<(String, String)> {
-    let mut group = String::new();
+    let (mut file, mut function) = (String::new(), String::new());
     let mut found = Vec::new();
     for line in text.lines() {
-        let columns: Vec<&str> = line.split('│').collect();
-        let name = line.trim_start_matches(['│', ' ']).trim_start_matches(['├', '╰', '─', ' ']);
-        let name = name.split("  ").next().unwrap_or_default().trim();
-        let is_nested = line.starts_with(['├', '╰']);
-        match columns.iter().rev().nth(3).map(|median| median.trim()) {
-            Some(median) if is_nested && median.starts_with(|c: char| c.is_ascii_digit()) => {
-                found.push((format!("{group}: {name}"), median.to_owned()));
-            }
-            _ if line.contains("fastest") => name.split(' ').next().unwrap_or_default().clone_into(&mut group),
+        let name = line.trim_start_matches(['│', '├', '╰', '─', ' ']);
+        let name = name.split(['│', ' ']).next().unwrap_or_default();
+        let median = line.split('│').rev().nth(3).map_or("", str::trim);
+        let measured = median.starts_with(|c: char| c.is_ascii_digit());
+        match line.chars().next() {
+            Some('├' | '╰') if measured => found.push((format!("{file}: {name}"), median.to_owned())),
+            Some('├' | '╰') => name.clone_into(&mut function),
+            // Indented: one of the arguments that the function above was called with.
+            Some('│' | ' ') if measured => found.push((format!("{file}: {function}, {name}"), median.to_owned())),
+            _ if line.contains("fastest") => name.clone_into(&mut file),
             _ => {}
         }
     }
@@ -57,9 +58,11 @@ mod tests {
 Timer precision: 20 ns
 wire         fastest       │ slowest       │ median        │ mean          │ samples │ iters
 ├─ decode    1.2 µs        │ 3 µs          │ 1.3 µs        │ 1.4 µs        │ 100     │ 1600
+├─ read                    │               │               │               │         │
+│  ╰─ Disk   6.5 µs        │ 2 ms          │ 6.7 µs        │ 60 µs         │ 100     │ 100
 ╰─ encode    600 ns        │ 900 ns        │ 612.3 ns      │ 700 ns        │ 100     │ 1600
 ";
-        let expected = [("wire: decode", "1.3 µs"), ("wire: encode", "612.3 ns")];
+        let expected = [("wire: decode", "1.3 µs"), ("wire: read, Disk", "6.7 µs"), ("wire: encode", "612.3 ns")];
         assert_eq!(medians(text), expected.map(|(name, median)| (name.to_owned(), median.to_owned())));
     }
 }

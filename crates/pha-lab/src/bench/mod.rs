@@ -108,8 +108,8 @@ pub fn run(options: BenchOptions) -> Result<ExitCode> {
         notes.extend(outcomes.iter().filter_map(note));
         rows.extend(table::rows(experiment, &outcomes));
     }
-    let figures = format!("{}\n{}", table::full(&rows), notes.concat());
-    println!("{figures}\nLoad at the end: {}", machine::load());
+    let figures = format!("{}\n{}- load after: {}\n", table::full(&rows), notes.concat(), machine::load());
+    println!("{figures}");
     if options.write {
         write(&format!("{about}\n{figures}"), &rows)?;
     }
@@ -164,12 +164,13 @@ impl Plan {
     fn about(&self) -> String {
         let Self { runs, loss, idle, seed, .. } = self;
         format!(
-            "{}- {}, load before {}; seed {seed}, {runs} runs, {} s with loss, {} s idle\n",
+            "{}- {}, load before {}; seed {seed}, {runs} runs, {} s with loss, {} s idle\n{}",
             machine::describe(&self.directory),
             machine::date(),
             machine::load(),
             loss.as_secs(),
-            idle.as_secs()
+            idle.as_secs(),
+            machine::warning(),
         )
     }
 
