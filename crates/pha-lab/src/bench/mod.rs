@@ -27,7 +27,7 @@ use experiments::{ALL_EXPERIMENTS, Experiment};
 use series::{Reading, Skip};
 use stage::Stage;
 use system::System;
-use table::{Outcome, Row};
+use table::Outcome;
 
 pub use micro::run as micro;
 
@@ -96,7 +96,7 @@ pub fn run(options: BenchOptions) -> Result<ExitCode> {
     let chosen = |experiment: &&Experiment| options.only.is_empty() || options.only.iter().any(|k| k == experiment.key);
     let experiments: Vec<&Experiment> = ALL_EXPERIMENTS.iter().filter(chosen).collect();
     let plan = Plan::new(&options, &experiments);
-    let about = plan.about();
+    let (about, warning) = (plan.about(), machine::warning());
     println!("{about}");
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for experiment in experiments {
@@ -111,17 +111,13 @@ pub fn run(options: BenchOptions) -> Result<ExitCode> {
     let figures = format!("{}\n{}- load after: {}\n", table::full(&rows), notes.concat(), machine::load());
     println!("{figures}");
     if options.write {
-        write(&format!("{about}\n{figures}"), &rows)?;
+        document::write(document::BENCHMARKS, "figures", &format!("{about}\n{figures}"))?;
+        document::write("README.md", "figures", &format!("{}\n{warning}", table::short(&rows)))?;
     }
     let count = |kept| rows.iter().filter(|row| row.kept == kept).count();
     let (kept, missed) = (count(Some(true)), count(Some(false)));
     println!("Figures that kept their bars: {kept}, that missed one: {missed}");
     Ok(ExitCode::from(u8::from(missed > 0)))
-}
-
-fn write(figures: &str, rows: &[Row]) -> Result<()> {
-    document::write(document::BENCHMARKS, "figures", figures)?;
-    document::write("README.md", "figures", &table::short(rows))
 }
 
 /// pha, then its rivals.
@@ -170,7 +166,7 @@ impl Plan {
             machine::load(),
             loss.as_secs(),
             idle.as_secs(),
-            machine::warning(),
+            machine::warning()
         )
     }
 
