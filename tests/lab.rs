@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use pha_lab::network::{self, Link, Way};
+use pha_lab::keepalived::{self, Keepalived};
+use pha_lab::network::{self, Beat, Link, Way};
 use pha_lab::world::{self, scenario};
 use pha_lab::{Client, Lab, LabOptions, Node, Probe, command};
 
@@ -131,6 +132,27 @@ fn heartbeats_can_be_dropped_one_way() {
         std::thread::sleep(Duration::from_secs(2));
         let (all, failed) = (client.counts().0 - before.0, client.counts().1 - before.1);
         ensure!(failed > all / 10 && failed < all / 2, "{failed} of {all} were lost");
+        Ok(())
+    });
+}
+
+#[test]
+fn keepalived_keeps_the_address_and_hands_it_over_when_it_ends() {
+    scenario(LabOptions::default(), |lab| {
+        if let Err(reason) = Keepalived::version().and_then(|_| network::can_drop()) {
+            world::skip("keepalived_keeps_the_address_and_hands_it_over_when_it_ends", &format!("{reason:#}"));
+            return Ok(());
+        }
+        let keepalived = Keepalived { interval: Duration::from_millis(100), priority: Keepalived::USUAL_PRIORITY };
+        keepalived.start(lab.node(1))?;
+        lab.wait(SOON, "lb1 holds the address", || lab.active_nodes() == [1])?;
+        keepalived.start(lab.node(2))?;
+        Keepalived::end(lab.node(1))?;
+        lab.wait(SOON, "lb2 holds the address", || lab.active_nodes() == [2])?;
+        lab.wait(SOON, "keepalived has ended", || keepalived::processes(lab.node(1)).is_empty())?;
+        keepalived.start(lab.node(1))?;
+        network::drop_heartbeats("lb1", Way::In, Beat::Vrrp, 100)?;
+        lab.wait(SOON, "without adverts both hold it", || lab.active_nodes() == [1, 2])?;
         Ok(())
     });
 }

@@ -30,7 +30,7 @@ pub fn programs() -> Result<PathBuf> {
 }
 
 /// The repository: `PHA_LAB_SOURCE`, else where this program was compiled.
-fn source() -> PathBuf {
+pub(crate) fn source() -> PathBuf {
     let compiled = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     std::env::var_os("PHA_LAB_SOURCE").map_or_else(compiled, PathBuf::from)
 }

@@ -13,13 +13,13 @@ use anyhow::{Context, Result, bail};
 use crate::client::{Client, Probe};
 use crate::holders::{HolderWatch, Holding};
 use crate::home::ConfigText;
-use crate::network::{self, Link, Way};
+use crate::network::{self, Beat, Link, Way};
 use crate::node::Node;
 use crate::scripts::ScriptTimes;
 use crate::world;
 
 /// The port of the web service.
-const WEB_PORT: u16 = 8080;
+pub(crate) const WEB_PORT: u16 = 8080;
 
 /// The heartbeat port in a world.
 const PORT: u16 = 4711;
@@ -33,11 +33,12 @@ pub struct LabOptions {
     pub(crate) key: bool,
     pub(crate) plain: bool,
     pub(crate) volatile: bool,
+    root: Option<PathBuf>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { nodes: 2, lines: Vec::new(), resources: None, key: true, plain: false, volatile: false }
+        Self { nodes: 2, lines: Vec::new(), resources: None, key: true, plain: false, volatile: false, root: None }
     }
 }
 
@@ -81,6 +82,13 @@ impl LabOptions {
     #[must_use]
     pub const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// Where the nodes' trees lie, instead of in the memory of the world. Nobody removes them if the lab is killed.
+    #[must_use]
+    pub fn in_directory(mut self, root: &Path) -> Self {
+        self.root = Some(root.to_owned());
         self
     }
 
@@ -137,7 +145,8 @@ impl Lab {
             bail!("a lab with namespaces needs a world of its own");
         }
         let port = if plain { free_port()? } else { PORT };
-        let root = if plain { std::env::temp_dir() } else { world::ROOT.into() };
+        let usual = || if plain { std::env::temp_dir() } else { world::ROOT.into() };
+        let root = options.root.clone().unwrap_or_else(usual);
         let dir = tempfile::Builder::new().prefix("pha-lab-").tempdir_in(root).context("lab directory")?.keep();
         let broom = if plain { Some(broom(&dir)?) } else { None };
         let mut lab = Self { nodes: Vec::new(), resources: options.resource_lines(), port, plain, broom, dir };
@@ -290,7 +299,7 @@ impl Lab {
 
     /// Drops `percent` of the heartbeats that `node` sends or gets, until [`Self::restore_heartbeats`]. Needs `nft`.
     pub fn drop_heartbeats(&self, node: &Node, way: Way, percent: u32) -> Result<()> {
-        network::drop_heartbeats(node.name(), way, self.port, percent)
+        network::drop_heartbeats(node.name(), way, Beat::Udp(self.port), percent)
     }
 
     /// Ends every [`Self::drop_heartbeats`] of `node`.

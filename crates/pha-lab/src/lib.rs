@@ -7,13 +7,14 @@
 //! Nothing here is installed, and nothing here is trusted by the daemons: the lab uses their documented interfaces
 //! (programs, configuration, status database) and the kernel's own tables.
 
+pub mod bench;
 pub mod client;
 pub mod command;
 pub mod demo;
 pub mod disturb;
-pub mod figures;
 pub mod holders;
 pub mod home;
+pub mod keepalived;
 pub mod lab;
 pub mod many;
 pub mod network;

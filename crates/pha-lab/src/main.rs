@@ -1,10 +1,10 @@
-//! `pha-lab`: the demo, and the small web service of the lab.
+//! `pha-lab`: the demo, the benchmark, and the small web service of the lab.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{demo, disturb, figures, many, server};
+use pha_lab::{bench, demo, disturb, many, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -25,8 +25,14 @@ enum Command {
         #[arg(long)]
         plain: bool,
     },
-    /// Measure what pha promises, many times each; exit 1 if a bar was missed.
-    Figures(figures::FigureOptions),
+    /// Measure pha beside keepalived; exit 1 if a bar was missed.
+    Bench(bench::BenchOptions),
+    /// Make a table of what `cargo bench` prints.
+    Micro {
+        /// Write it into docs/benchmarks.md.
+        #[arg(long)]
+        write: bool,
+    },
     /// Measure what the checks of many resources cost; exit 1 if a bar was missed.
     Many(many::ManyOptions),
     /// Disturb two healthy nodes for a while and count what they make of it; exit 1 if the service moved.
@@ -49,7 +55,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo { auto, plain } => demo::run(auto, plain),
-        Command::Figures(options) => figures::run(options),
+        Command::Bench(options) => bench::run(options),
+        Command::Micro { write } => bench::micro(write),
         Command::Many(options) => many::run(options),
         Command::Disturb(options) => disturb::run(&options),
         Command::Serve { background: true, pid_file, address, name } => {

@@ -38,6 +38,24 @@ pub enum Way {
     Out,
 }
 
+/// What a heartbeat looks like on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// pha's: a datagram to this port.
+    Udp(u16),
+    /// keepalived's: a protocol of its own, RFC 5798.
+    Vrrp,
+}
+
+impl std::fmt::Display for Beat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Udp(port) => write!(f, "udp dport {port}"),
+            Self::Vrrp => f.write_str("ip protocol 112"),
+        }
+    }
+}
+
 /// The address of node number `id`.
 #[must_use]
 pub fn node_address(id: usize) -> String {
@@ -112,16 +130,16 @@ pub fn between_nodes(ids: impl IntoIterator<Item = usize>, link: Link) -> Result
 }
 
 /// Drops heartbeats of one node, `percent` of them at random, until [`restore_heartbeats`]. Needs `nft`.
-pub fn drop_heartbeats(name: &str, way: Way, udp_port: u16, percent: u32) -> Result<()> {
-    let rules = drop_rules("pha_lab", way, udp_port, percent);
+pub fn drop_heartbeats(name: &str, way: Way, beat: Beat, percent: u32) -> Result<()> {
+    let rules = drop_rules("pha_lab", way, beat, percent);
     command::run("ip", ["netns", "exec", name, "nft", &rules]).map(drop)
 }
 
-fn drop_rules(table: &str, way: Way, udp_port: u16, percent: u32) -> String {
+fn drop_rules(table: &str, way: Way, beat: Beat, percent: u32) -> String {
     let hook = if way == Way::In { "input" } else { "output" };
     // nft wants a number below the modulus.
     let chance = if percent >= 100 { String::new() } else { format!("numgen random mod 100 < {percent} ") };
-    let rule = format!("udp dport {udp_port} {chance}drop");
+    let rule = format!("{beat} {chance}drop");
     format!("table inet {table} {{\nchain {hook} {{\ntype filter hook {hook} priority 0\n{rule}\n}}\n}}")
 }
 
@@ -144,7 +162,7 @@ pub fn can_drop() -> Result<()> {
     if !command::exists("nft") {
         bail!("`nft` is not installed (package nftables)");
     }
-    let rules = drop_rules("pha_try", Way::Out, 9, 0);
+    let rules = drop_rules("pha_try", Way::Out, Beat::Udp(9), 0);
     command::run("nft", [&rules]).context("this kernel has no nftables for us")?;
     command::run("nft", ["delete table inet pha_try"]).map(drop)
 }

@@ -232,7 +232,13 @@ impl Node {
     /// The processes of one daemon: one while it runs.
     #[must_use]
     pub fn pids(&self, program: Program) -> Vec<u32> {
-        self.processes().into_iter().filter(|pid| comm(*pid).as_deref() == Some(program.name())).collect()
+        self.named(|name| name == program.name())
+    }
+
+    /// The processes in the node whose name is one that is `wanted`.
+    #[must_use]
+    pub fn named(&self, wanted: impl Fn(&str) -> bool) -> Vec<u32> {
+        self.processes().into_iter().filter(|pid| comm(*pid).as_deref().is_some_and(&wanted)).collect()
     }
 
     /// The process of one daemon; an error unless there is exactly one.
