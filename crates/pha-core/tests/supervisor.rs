@@ -31,7 +31,16 @@ fn hears(word: Word, now: u64) -> Event {
     let heartbeat = Heartbeat {
         node,
         serial: Serial { incarnation: 1, sequence: now },
-        saying: Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 1 },
+        saying: Saying {
+            word,
+            term: Term::NONE,
+            gateway: Gateway::Off,
+            fit: true,
+            willing: true,
+            config_hash: 1,
+            asks: None,
+            answer: None,
+        },
         reply_wanted: false,
         heard: Serial::default(),
         supervise_age: Duration::ZERO,

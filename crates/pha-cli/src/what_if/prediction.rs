@@ -281,7 +281,7 @@ impl<'a> Watch<'a> {
             Note::Fitness { fit: false } => "is unfit: a resource failed too often".to_owned(),
             Note::Gateway(Gateway::Lost) => "finds that its gateway does not answer".to_owned(),
             Note::Gateway(Gateway::Off | Gateway::Testing | Gateway::Reachable) => "gateway answers again".to_owned(),
-            Note::OfflineGivenUp => "gives 'offline' up: no peer takes over".to_owned(),
+            Note::OfflineGivenUp(why) => format!("does not hand over: {why}"),
             Note::TermNotStored => "cannot store its term: starts nothing".to_owned(),
             Note::ConflictEnded(lasted) => {
                 format!("two nodes may have been active for {}; this is over", period(*lasted))

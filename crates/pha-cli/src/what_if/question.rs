@@ -20,7 +20,7 @@ pub(crate) const HELP: &str = "what can be asked:
   RES fails on NODE | RES is broken on NODE
   link cut | link 2 cut | link from NODE to NODE cut | link back | network cut | network back
   supervise|sender|receiver dies on NODE | supervise|sender|receiver starts on NODE | all daemons die on NODE
-  offline on NODE | online on NODE | stop on NODE | maintenance on NODE | res stop RES on NODE
+  offline on NODE | switchover to NODE | online on NODE | stop on NODE | maintenance on NODE | res stop RES on NODE
 several with 'and' (at once), 'after 5s', or 'then' (when everything has settled)";
 
 /// Words that carry no meaning here.

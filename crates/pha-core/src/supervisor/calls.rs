@@ -89,6 +89,9 @@ impl Supervisor {
             resource.last_error = Some(message.clone());
             self.commands.push(Command::Note(Note::CallFailed { resource: index, call, outcome, message }));
         }
+        if matches!(call, Call::Start | Call::Stop) {
+            self.note_call(index, duration);
+        }
         match call {
             Call::Check => {
                 if duration > self.check_interval(index) && outcome != Outcome::Cancelled {
@@ -108,6 +111,9 @@ impl Supervisor {
         let before = self.resources[index].state;
         if !planned {
             self.resources[index].check_finished(outcome, self.now);
+        }
+        if outcome != Outcome::Cancelled {
+            self.note_checked(index);
         }
         let verifying = self.plan.as_ref().is_some_and(|plan| plan.verifying && plan.touched.contains(&index));
         if verifying {

@@ -22,6 +22,8 @@ impl Supervisor {
                 fit: self.fitness.is_fit(),
                 willing: self.willing() && self.ending == Ending::No,
                 config_hash: self.settings.config_hash,
+                asks: self.asks(),
+                answer: self.answer(),
             },
             progress_until: self.plan.as_ref().map(|plan| plan.until),
             role: self.role,
@@ -34,6 +36,8 @@ impl Supervisor {
             resources: self.resources.iter().map(crate::resource::Resource::report).collect(),
             history: self.history.clone(),
             last_conflict: self.last_conflict,
+            handover: self.handover,
+            moves: self.moves.clone(),
         }
     }
 
@@ -54,7 +58,8 @@ impl Supervisor {
     }
 
     fn announces(&self) -> bool {
-        let resting = self.rest.is_some_and(|rest| self.now >= rest.since + self.farewell_time());
+        let over = |rest: &super::Rest| self.now >= rest.since + self.farewell_time();
+        let resting = self.rest.as_ref().is_some_and(over) && self.leaves_to_rest();
         // Of two nodes that were both away one must speak first; a standby's word can do no harm.
         let pausing = self.decision.action == Action::Pause && self.role == Role::Active;
         !resting && !pausing
@@ -138,11 +143,12 @@ impl Supervisor {
     }
 }
 
-/// Apart from how long checks take, which is not worth a write.
+/// Apart from how long things take, which is not worth a write.
 fn shows_the_same(a: &SuperviseReport, b: &SuperviseReport) -> bool {
     let bare = |report: &SuperviseReport| {
         let mut bare = report.clone();
         bare.resources.iter_mut().for_each(|resource| resource.duration = Duration::ZERO);
+        bare.moves.clear();
         bare
     };
     bare(a) == bare(b)
