@@ -162,6 +162,12 @@ impl Names {
                 let seconds = self.offline.as_secs().max(1);
                 self.at(node, |node| Fault::Offline { node, seconds, force: false })
             }
+            // Who is active is known when it happens: whoever is not, hands nothing over.
+            ["switchover", to] => self.node(to).map(|to| {
+                let others = (0..self.nodes.len()).filter(|node| *node != to);
+                others.map(|node| Fault::Switchover { node, to: Some(to) }).collect()
+            }),
+            ["switchover"] => Ok((0..self.nodes.len()).map(|node| Fault::Switchover { node, to: None }).collect()),
             ["online", node] | [node, "online"] => self.at(node, |node| Fault::Online { node }),
             ["stops", node] | [node, "stops"] => self.at(node, |node| Fault::Stop { node }),
             ["maintenance", node] => self.at(node, |node| Fault::Maintenance { node, on: true }),

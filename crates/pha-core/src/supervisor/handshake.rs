@@ -124,6 +124,8 @@ impl Supervisor {
         let unknown = self.resources.iter().any(|resource| resource.state == ResourceState::Unknown);
         let reasons = [
             (self.ending != Ending::No || self.offline_request() != OfflineRequest::None, Unready::Leaving),
+            // Before "busy": what is not known is stopped, again and again.
+            (checked && unknown, Unready::Unchecked),
             (!self.settled || self.plan.is_some() || self.role == Role::Active, Unready::Busy),
             (self.outside.wishes.maintenance, Unready::Maintenance),
             (self.resources.iter().any(|resource| resource.held), Unready::Held),
@@ -131,7 +133,6 @@ impl Supervisor {
             (self.gateway.state() == Gateway::Lost, Unready::Gateway),
             (self.outside.deaf, Unready::Deaf),
             (self.unpublished_since.is_some(), Unready::Unwritable),
-            (checked && unknown, Unready::Unchecked),
         ];
         reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
     }

@@ -143,11 +143,16 @@ impl Supervisor {
     }
 }
 
-/// Apart from how long things take, which is not worth a write.
+/// Apart from how long things take, which is not worth a write. Nor is how far a plan has come, resource by resource: its
+/// PROGRESS is said, and its end will be.
 fn shows_the_same(a: &SuperviseReport, b: &SuperviseReport) -> bool {
+    let one_plan = a.progress_until.is_some() && a.progress_until == b.progress_until;
     let bare = |report: &SuperviseReport| {
         let mut bare = report.clone();
         bare.resources.iter_mut().for_each(|resource| resource.duration = Duration::ZERO);
+        if one_plan {
+            bare.resources.clear();
+        }
         bare.moves.clear();
         bare
     };
