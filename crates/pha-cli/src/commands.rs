@@ -21,7 +21,7 @@ pub(crate) struct Global {
     /// The name of this node; default: PHA_NODE, else the host name
     #[arg(long, global = true, display_order = 100, value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// Answer in JSON: stat, status, explain, what-if, history, watch, res, config, check, maintenance, replay
+    /// Answer in JSON: stat, status, explain, what-if, history, watch, res, config, check, maintenance, replay, offline, switchover
     #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
 }
@@ -137,17 +137,27 @@ pub(crate) enum Command {
     Reload,
     /// Hand over to a peer and rest; `online` ends the rest earlier
     ///
-    /// Resources stop here, a peer takes over, and this node's heartbeat rests for OFFLINE_TIME. Refused where no peer
-    /// could take over.
+    /// A peer is asked to get ready; then resources stop here, it takes over, and this node's heartbeat rests for
+    /// OFFLINE_TIME. Refused where no peer could take over, or where it does not get ready: then nothing has moved.
     #[command(verbatim_doc_comment)]
-    #[command(visible_aliases = ["disable", "dis", "off", "switchover"])]
+    #[command(visible_aliases = ["disable", "dis", "off"])]
     Offline {
         /// Rest this long instead of OFFLINE_TIME: 90, 90s, 5m, 2h
         #[arg(long = "for", value_name = "TIME", value_parser = duration)]
         period: Option<Duration>,
-        /// Release even if nobody can take over: the service is then down
+        /// Release at once, asking nobody, even if nobody can take over: the service is then down
         #[arg(long)]
         force: bool,
+    },
+    /// Hand over to a peer and stand by: switchover, switchover to lb2
+    ///
+    /// As `offline`, but this node stays available: it takes over again if the other fails, and not before. Prints the
+    /// phases. Type it on the active node.
+    #[command(verbatim_doc_comment)]
+    Switchover {
+        /// The peer that is to take over, with or without `to`; default: the first in NODES that can
+        #[arg(value_name = "to NODE", num_args = 0..=2)]
+        to: Vec<String>,
     },
     /// End the rest that `offline` began
     #[command(visible_aliases = ["enable", "ena", "on"])]
@@ -330,7 +340,7 @@ mod tests {
             (&["re_stop", "re_sto"], Command::ReceiverStop),
             (&["su_start", "su_sta", "su_star"], Command::SuperviseStart),
             (&["su_stop", "su_sto"], Command::SuperviseStop),
-            (&["disable", "dis", "off", "offline", "switchover"], OFFLINE),
+            (&["disable", "dis", "off", "offline"], OFFLINE),
             (&["enable", "ena", "on", "online"], Command::Online),
             (&["quit", "exit", "q"], Command::Quit),
             (&["show conf", "show config"], Command::Show { what: Shown::Conf }),

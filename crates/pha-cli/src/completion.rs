@@ -36,7 +36,9 @@ fn possible(before: &[&str], names: &Names) -> Vec<String> {
         ["stop"] => words(&["--release"]),
         ["replay", ..] => words(&["--all", "--json"]),
         ["keygen"] => words(&["--force"]),
-        ["offline" | "disable" | "dis" | "off" | "switchover", ..] => words(&["--for", "--force"]),
+        ["switchover"] => words(&["to"]),
+        ["switchover", "to"] => names.nodes.clone(),
+        ["offline" | "disable" | "dis" | "off", ..] => words(&["--for", "--force"]),
         ["stat" | "status" | "explain" | "history" | "watch" | "check", ..] => words(&["--json", "--node"]),
         _ => Vec::new(),
     }
@@ -49,10 +51,21 @@ fn question_words(before: &[&str], names: &Names) -> Vec<String> {
     let is_resource = |word: &&str| names.resources.iter().any(|resource| resource == word);
     match before {
         [] | [.., "and" | "then"] => {
-            let things =
-                ["gateway", "link", "network", "supervise", "sender", "receiver", "daemons", "offline", "stop"];
+            let things = [
+                "gateway",
+                "link",
+                "network",
+                "supervise",
+                "sender",
+                "receiver",
+                "daemons",
+                "offline",
+                "switchover",
+                "stop",
+            ];
             names.nodes.iter().chain(&names.resources).cloned().chain(words(&things)).collect()
         }
+        [.., "switchover"] => words(&["to"]),
         [.., "on" | "from" | "to"] => names.nodes.clone(),
         [.., "gateway"] => words(&["lost", "back"]),
         [.., "link" | "network"] => words(&["cut", "back"]),

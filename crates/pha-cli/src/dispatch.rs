@@ -85,6 +85,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Result<Flow, Failure>
         Command::Res { action: Some(action) } => resources::run(session, action)?,
         Command::Res { action: None } => resources::run(session, &ResAction::List { name: None })?,
         Command::Offline { period, force } => switchover::offline(session, *period, *force)?,
+        Command::Switchover { to } => switchover::switchover(session, to)?,
         Command::Online => switchover::online(session)?,
         Command::Maintenance { switch } => wishes::maintenance(session, *switch)?,
         Command::Check => check::run(session)?,

@@ -13,8 +13,8 @@ use crate::view::View;
 
 /// The document of `stat --json` and `status --json`.
 ///
-/// `record` holds times in nanoseconds of `CLOCK_BOOTTIME` and durations as `{secs, nanos}`; everything else is in
-/// milliseconds.
+/// `record` holds times in nanoseconds of `CLOCK_BOOTTIME` and durations as `{secs, nanos}`; `moves` holds microseconds;
+/// everything else is in milliseconds.
 pub(crate) fn status(session: &Session, view: &View) -> Value {
     let programs: serde_json::Map<String, Value> =
         DISPLAY_ORDER.iter().map(|program| (program.word().to_owned(), program_entry(view, *program))).collect();
@@ -29,6 +29,7 @@ pub(crate) fn status(session: &Session, view: &View) -> Value {
         "resources": resources(view, None),
         "peers": peers(session, view),
         "notes": notes(session, view),
+        "moves": moves(view),
         "record": serde_json::to_value(&view.record).unwrap_or_default(),
     })
 }
@@ -59,6 +60,14 @@ pub(crate) fn resources(view: &View, names: Option<&[String]>) -> Value {
     };
     let wanted = |name: &String| names.is_none_or(|names| names.contains(name));
     resources.iter().filter(|resource| wanted(&resource.name)).map(entry).collect()
+}
+
+/// The latest takeovers and releases, oldest first.
+fn moves(view: &View) -> Value {
+    let Some(report) = view.last_report() else { return json!([]) };
+    let names: Vec<_> = report.resources.iter().map(|resource| resource.name.clone()).collect();
+    let wall = crate::times::wall_clock();
+    report.moves.iter().map(|stages| crate::stages::json(stages, &wall, view, &names)).collect()
 }
 
 fn peers(session: &Session, view: &View) -> Value {

@@ -1,14 +1,15 @@
-//! `history`: the latest changes of role and word, with local times.
+//! `history`: the latest changes of role and word, with local times, and what they were made of.
 
 use jiff::Zoned;
 use pha_core::report::Transition;
 use serde_json::json;
 
 use crate::grid::Grid;
+use crate::stages;
 use crate::times::{local, period};
 use crate::view::View;
 
-/// A row for each transition, oldest first; `wall` is the moment of the view.
+/// A row for each transition and a line for each takeover or release, oldest first; `wall` is the moment of the view.
 pub(crate) fn text(view: &View, wall: &Zoned) -> String {
     let Some(report) = view.last_report().filter(|report| !report.history.is_empty()) else {
         return "nothing has happened since pha was started\n".to_owned();
@@ -19,7 +20,7 @@ pub(crate) fn text(view: &View, wall: &Zoned) -> String {
         grid.row([local(step.at, view.now, wall), step.term.to_string(), step.role.to_string(), says]);
     }
     let conflict = report.last_conflict.map(|length| format!("last time with two active nodes: {}\n", period(length)));
-    grid.render() + &conflict.unwrap_or_default()
+    grid.render() + &stages::text(view, wall, report) + &conflict.unwrap_or_default()
 }
 
 /// The same for programs.

@@ -1,16 +1,18 @@
-//! `offline` and `online`: a switchover by hand.
+//! `offline`, `switchover` and `online`: a switchover by hand.
 //!
-//! `offline` writes a wish and then only watches: supervise stops the resources and says LEFT, a peer takes over and
-//! says ONLINE. What is refused here is refused because supervise would not follow the wish either.
+//! The first two write a wish and then only watch: supervise asks a peer to get ready, stops the resources and says LEFT,
+//! the peer takes over and says ONLINE. What is refused here is refused because supervise would not follow the wish either.
 
 use std::time::Duration;
 
 use pha_config::Config;
-use pha_core::report::{Liveness, OfflineWish, PeerReport};
-use pha_core::{BootTime, LeaveCause, Reason, Role, Word};
+use pha_core::report::{Liveness, OfflineWish, PeerReport, SwitchoverWish};
+use pha_core::{BootTime, GaveUp, LeaveCause, NodeId, Reason, Role, Word};
+use serde_json::json;
 
 use crate::failure::{Failure, UNAVAILABLE};
-use crate::screen::{print, warn};
+use crate::handover::{Phases, micros};
+use crate::screen::{print, print_json, warn};
 use crate::session::Session;
 use crate::table::liveness;
 use crate::times::period;
@@ -21,10 +23,17 @@ use pha_sys::exit;
 /// For what is neither a script nor the dead time: datagrams, forks, the database.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// A peer that is asked says within this time that it is ready, or the wish is void.
+const ANSWER: Duration = Duration::from_secs(6);
+
 /// How a switchover went.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// This peer is active now.
+    /// A peer was asked, and is active now.
+    HandedOver(Phases),
+    /// Nothing has moved, or nobody took over.
+    GivenUp(GaveUp),
+    /// This peer is active now; it was not asked.
     TakenOver { by: String, after: Duration },
     /// Nobody took over, so this node is active again.
     TakenBack,
@@ -41,13 +50,61 @@ pub(crate) fn offline(session: &Session, rest: Option<Duration>, force: bool) ->
     let rest = rest.unwrap_or(config.offline_time);
     let wish = OfflineWish { since, until: since + rest, force };
     let successor = before.audible_peers().any(is_able);
-    wishes::change(session, |wishes| wishes.offline = Some(wish))?;
+    wishes::change(session, |wishes| (wishes.offline, wishes.switchover) = (Some(wish), None))?;
     if !before.is_active() {
         return print(&format!("{}: the heartbeat rests for {}; 'online' ends it earlier", session.node, period(rest)));
     }
-    let mut progress = Progress { since, successor, left: false };
-    let outcome = wait::until(session, limit(config), |view| progress.look(session, view))?;
-    tell(session, outcome, limit(config))
+    let progress = Progress { since, successor, left: false };
+    watch(session, progress, limit(config))
+}
+
+/// `switchover [to NODE]`.
+pub(crate) fn switchover(session: &Session, words: &[String]) -> Result<(), Failure> {
+    let (config, _) = session.member()?;
+    let to = match words {
+        [] => None,
+        [name] | [_, name] if words.len() == 1 || words[0] == "to" => Some(node_named(session, name)?),
+        _ => return Err(Failure::new(exit::USAGE, "write 'switchover' or 'switchover to NODE'")),
+    };
+    let before = View::take(session)?;
+    is_to_hand_over(session, &before, to)?;
+    may_leave(session, &before, false)?;
+    let since = wishes::now();
+    let wish = SwitchoverWish { since, until: since + ANSWER, to };
+    wishes::change(session, |wishes| (wishes.offline, wishes.switchover) = (None, Some(wish)))?;
+    watch(session, Progress { since, successor: true, left: false }, limit(config))
+}
+
+fn watch(session: &Session, mut progress: Progress, limit: Duration) -> Result<(), Failure> {
+    let outcome = wait::until(session, limit, |view| progress.look(session, view))?;
+    tell(session, outcome, limit)
+}
+
+/// # Errors
+/// [`exit::USAGE`]: no such node.
+fn node_named(session: &Session, name: &str) -> Result<NodeId, Failure> {
+    let (config, _) = session.member()?;
+    let known = config.nodes.iter().find(|node| node.name == name).map(|node| node.id);
+    let text = || format!("no node '{name}'; there are: {}", session.node_names().join(", "));
+    known.ok_or_else(|| Failure::new(exit::USAGE, text()))
+}
+
+/// # Errors
+/// There is nothing to hand over, or not here: then what to type where.
+fn is_to_hand_over(session: &Session, view: &View, to: Option<NodeId>) -> Result<(), Failure> {
+    let (_, me) = session.member()?;
+    let active = if view.is_active() { Some(me) } else { view.active_peer().map(|peer| peer.node) };
+    let text = match active {
+        _ if !view.is_running() => return Ok(()),
+        Some(active) if Some(active) == to => format!("{} is active already", session.name_of(active)),
+        Some(active) if active == me => return Ok(()),
+        Some(active) => {
+            let to = session.name_of(to.unwrap_or(me));
+            format!("{} is not active: type 'switchover to {to}' on {}", session.node, session.name_of(active))
+        }
+        None => format!("{} is not active, and neither is any peer; 'explain' says more", session.node),
+    };
+    Err(Failure::new(UNAVAILABLE, text))
 }
 
 /// `online`.
@@ -59,7 +116,7 @@ pub(crate) fn online(session: &Session) -> Result<(), Failure> {
         warn(&format!("{} is neither offline nor unfit", session.node));
     }
     wishes::change(session, |wishes| {
-        wishes.offline = None;
+        (wishes.offline, wishes.switchover) = (None, None);
         wishes.forgiven = wishes::now();
     })?;
     wishes::await_followed(session, |report| report.reason != Reason::Operator)
@@ -69,7 +126,7 @@ pub(crate) fn online(session: &Session) -> Result<(), Failure> {
 fn limit(config: &Config) -> Duration {
     let scripts: Duration =
         config.resources.iter().map(|resource| resource.stop_timeout + resource.start_timeout).sum();
-    scripts + config.dead_time + SLACK
+    scripts + config.dead_time + ANSWER + SLACK
 }
 
 /// # Errors
@@ -130,6 +187,10 @@ struct Progress {
 impl Progress {
     fn look(&mut self, session: &Session, view: &View) -> Option<Outcome> {
         let report = view.report()?;
+        if let Some(handover) = report.handover.filter(|handover| handover.wish == self.since) {
+            let phases = Phases::of(report, |node| session.name_of(node));
+            return handover.gave_up.map(Outcome::GivenUp).or(phases.map(Outcome::HandedOver));
+        }
         self.left |= matches!(report.saying.word, Word::Left { .. });
         if !self.left {
             return None;
@@ -146,17 +207,26 @@ impl Progress {
 
 fn tell(session: &Session, outcome: Option<Outcome>, limit: Duration) -> Result<(), Failure> {
     match outcome {
-        Some(Outcome::TakenOver { by, after }) => print(&format!("switched over to {by} in {} ms", after.as_millis())),
-        Some(Outcome::Released) => {
-            let peers = peers(session, &View::take(session)?);
-            print(&format!("released: nothing runs on {} any more, and no peer takes over ({peers})", session.node))
-        }
-        Some(Outcome::TakenBack) => {
+        Some(Outcome::HandedOver(phases)) if session.json => print_json(&phases.json()),
+        Some(Outcome::HandedOver(phases)) => print(&phases.text()),
+        Some(Outcome::GivenUp(GaveUp::NotTakenOver)) | Some(Outcome::TakenBack) => {
             let text = format!(
                 "not switched over: no peer took over, so {} is active again; 'history' there says why",
                 session.node
             );
             Err(Failure::new(exit::TEMP_FAIL, text))
+        }
+        Some(Outcome::GivenUp(why)) => {
+            let text = format!("{} stays as it is: {why} ({})", session.node, peers(session, &View::take(session)?));
+            Err(Failure::new(UNAVAILABLE, text))
+        }
+        Some(Outcome::TakenOver { by, after }) if session.json => {
+            print_json(&json!({ "to": by, "taken_over_us": micros(after) }))
+        }
+        Some(Outcome::TakenOver { by, after }) => print(&format!("switched over to {by} in {} ms", after.as_millis())),
+        Some(Outcome::Released) => {
+            let peers = peers(session, &View::take(session)?);
+            print(&format!("released: nothing runs on {} any more, and no peer takes over ({peers})", session.node))
         }
         None => {
             let view = View::take(session)?;

@@ -46,6 +46,7 @@ fn view() -> View {
         witness: Witness::Unknown,
         waited_turn: false,
         failback_due: false,
+        heir: None,
         peers: vec![peer],
     }
 }

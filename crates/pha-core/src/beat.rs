@@ -244,7 +244,16 @@ mod tests {
 
     fn said(word: Word, tick: u64) -> Said {
         Said {
-            saying: Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 0 },
+            saying: Saying {
+                word,
+                term: Term::NONE,
+                gateway: Gateway::Off,
+                fit: true,
+                willing: true,
+                config_hash: 0,
+                asks: None,
+                answer: None,
+            },
             progress_until: None,
             announce: true,
             tick: at(tick),

@@ -91,7 +91,7 @@ impl PeerView {
     }
 
     /// Could be active soon if this node released, or is.
-    fn can_take_over(&self) -> bool {
+    pub(crate) fn can_take_over(&self) -> bool {
         match self.state {
             PeerState::Online | PeerState::Starting => true,
             PeerState::Offline | PeerState::Unclean | PeerState::Unconfirmed | PeerState::Stopping => self.willing,
@@ -111,11 +111,13 @@ pub enum Doing {
     Stopping,
 }
 
-/// The operator's `offline`.
+/// The operator's `offline` or `switchover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OfflineRequest {
     /// Not asked for, expired, or given up because no peer took over.
     None,
+    /// A peer is being asked to get ready: until it is, nothing moves for it.
+    Asking,
     /// Release if some peer can take over.
     Wanted,
     /// Release in any case.
@@ -165,8 +167,10 @@ pub struct View {
     pub fit: bool,
     /// `maintenance on`.
     pub maintenance: bool,
-    /// `offline`.
+    /// `offline` or `switchover`.
     pub offline: OfflineRequest,
+    /// Whom a peer that has just left by `offline` or `switchover` asked to take over.
+    pub heir: Option<NodeId>,
     /// The gateway, as tested here.
     pub gateway: Gateway,
     /// The gateway is lost and every peer has had the time to say whether it lost it too.
@@ -198,6 +202,12 @@ impl View {
 
     fn any(&self, state: PeerState) -> bool {
         self.peers.iter().any(|peer| peer.state == state)
+    }
+
+    /// Whether it is that peer's turn before it is this node's: first whom the node that left has asked, then the lowest id.
+    fn comes_before(&self, peer: NodeId) -> bool {
+        let rank = |node: NodeId| (self.heir != Some(node), node);
+        rank(peer) < rank(self.me)
     }
 
     /// Greater wins; ids break a tie between nodes that never decided anything.
@@ -263,7 +273,7 @@ fn standing_orders(view: &View) -> Option<Decision> {
     match view.offline {
         OfflineRequest::Forced => return Some(decision(Action::ReleaseAndRest, Reason::Operator)),
         OfflineRequest::Wanted if someone_can => return Some(decision(Action::ReleaseAndRest, Reason::Operator)),
-        OfflineRequest::Wanted | OfflineRequest::None => {}
+        OfflineRequest::Wanted | OfflineRequest::Asking | OfflineRequest::None => {}
     }
     if view.gateway == Gateway::Lost && !view.peers.iter().any(PeerView::lost_its_gateway) {
         if view.gateway_settled {
@@ -362,7 +372,7 @@ fn claim(view: &View) -> Decision {
         Witness::Unknown if may_hold => return decision(Action::Keep, Reason::Probing),
         Witness::Answers | Witness::Unknown | Witness::Off | Witness::Silent => {}
     }
-    let preferred = alive().any(|peer| peer.willing && peer.node < view.me);
+    let preferred = alive().any(|peer| peer.willing && view.comes_before(peer.node));
     if preferred && !view.waited_turn {
         return decision(Action::Keep, Reason::ClaimTurn);
     }

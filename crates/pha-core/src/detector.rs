@@ -251,7 +251,16 @@ mod tests {
         Heartbeat {
             node: NodeId::new(2).expect("2 is a node id"),
             serial: Serial { incarnation: 1, sequence },
-            saying: Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 7 },
+            saying: Saying {
+                word,
+                term: Term::NONE,
+                gateway: Gateway::Off,
+                fit: true,
+                willing: true,
+                config_hash: 7,
+                asks: None,
+                answer: None,
+            },
             reply_wanted: false,
             heard: Serial::default(),
             supervise_age: Duration::ZERO,

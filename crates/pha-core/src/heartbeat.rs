@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::handover::{Answer, Ask};
 use crate::node::{NodeId, Term};
 use crate::word::{Gateway, Word};
 
@@ -31,6 +32,10 @@ pub struct Saying {
     pub willing: bool,
     /// Hash of the configuration all nodes must share.
     pub config_hash: u32,
+    /// Whom it asks to get ready to take over from it.
+    pub asks: Option<Ask>,
+    /// Whether it is ready to take over from the node that asked it.
+    pub answer: Option<Answer>,
 }
 
 /// A heartbeat as the datagram carries it.

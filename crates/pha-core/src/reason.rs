@@ -11,7 +11,7 @@ pub enum Reason {
     Starting,
     /// Rule 1.
     Maintenance,
-    /// Rule 2: `offline` was typed here.
+    /// Rule 2: `offline` or `switchover` was typed here.
     Operator,
     /// Rule 3.
     GatewayLost,

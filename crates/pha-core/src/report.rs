@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::handover::Handover;
 use crate::heartbeat::{Saying, Serial};
 use crate::node::{NodeId, Term};
 use crate::reason::Reason;
+use crate::stages::Stages;
 use crate::time::BootTime;
 use crate::word::{Gateway, Role, Word};
 
@@ -154,6 +156,10 @@ pub struct SuperviseReport {
     pub history: Vec<Transition>,
     /// How long the last period with two active nodes lasted, once it has ended.
     pub last_conflict: Option<Duration>,
+    /// The last handover that the operator asked for here.
+    pub handover: Option<Handover>,
+    /// The newest [`MOVES`](crate::stages::MOVES) takeovers and releases, oldest first.
+    pub moves: Vec<Stages>,
 }
 
 impl SuperviseReport {
@@ -169,6 +175,8 @@ impl SuperviseReport {
 pub struct Wishes {
     /// `offline`: no resources here until then.
     pub offline: Option<OfflineWish>,
+    /// `switchover`: a peer is to take over; this node stays available.
+    pub switchover: Option<SwitchoverWish>,
     /// Change nothing, keep announcing.
     pub maintenance: bool,
     /// Resources that `res stop` keeps down.
@@ -186,4 +194,15 @@ pub struct OfflineWish {
     pub until: BootTime,
     /// Release even if nobody can take over.
     pub force: bool,
+}
+
+/// `switchover` as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SwitchoverWish {
+    /// When it was typed; tells two wishes apart, from an `offline` too.
+    pub since: BootTime,
+    /// It is void if the peer has not said by then that it is ready.
+    pub until: BootTime,
+    /// The peer that is to take over; `None` is whoever can, the lowest id first.
+    pub to: Option<NodeId>,
 }

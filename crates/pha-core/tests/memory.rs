@@ -65,7 +65,16 @@ impl Scene {
         let times = DetectorSettings { interval: ms(INTERVAL), dead_time: ms(DEAD), init_dead: ms(DEAD) };
         let (peer, heard) = (node(2), self.now - ago);
         let mut detector = PeerDetector::new(peer, vec!["10.0.0.2".into()], 1, times, at(heard));
-        let saying = Saying { word, term: Term::NONE, gateway, fit: true, willing: true, config_hash: 1 };
+        let saying = Saying {
+            word,
+            term: Term::NONE,
+            gateway,
+            fit: true,
+            willing: true,
+            config_hash: 1,
+            asks: None,
+            answer: None,
+        };
         let serial = Serial { incarnation: 1, sequence: heard + 1 };
         let heartbeat =
             Heartbeat { node: peer, serial, saying, reply_wanted: false, heard: serial, supervise_age: ms(0) };

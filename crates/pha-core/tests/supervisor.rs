@@ -5,7 +5,9 @@ use std::time::Duration;
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::resource::{Call, Outcome, ResourceSettings};
 use pha_core::supervisor::{Command, Event, Note, Outside, Restored, Settings, Supervisor};
-use pha_core::{BootTime, Direction, Gateway, Heartbeat, LeaveCause, NodeId, Reason, Saying, Serial, Term, Word};
+use pha_core::{
+    Ask, BootTime, Direction, Gateway, Heartbeat, LeaveCause, NodeId, Reason, Saying, Serial, Term, Unready, Word,
+};
 
 fn at(ms: u64) -> BootTime {
     BootTime::ZERO + Duration::from_millis(ms)
@@ -25,13 +27,27 @@ fn settled(settings: Settings) -> Supervisor {
 
 /// lb1 has just said this.
 fn hears(word: Word, now: u64) -> Event {
+    hears_asked(word, None, now)
+}
+
+/// The same, with whom it asks to take over.
+fn hears_asked(word: Word, asks: Option<Ask>, now: u64) -> Event {
     let (interval, dead_time) = (Duration::from_millis(200), Duration::from_millis(600));
     let times = DetectorSettings { interval, dead_time, init_dead: dead_time };
     let node = NodeId::new(1).expect("1 is a node id");
     let heartbeat = Heartbeat {
         node,
         serial: Serial { incarnation: 1, sequence: now },
-        saying: Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 1 },
+        saying: Saying {
+            word,
+            term: Term::NONE,
+            gateway: Gateway::Off,
+            fit: true,
+            willing: true,
+            config_hash: 1,
+            asks,
+            answer: None,
+        },
         reply_wanted: false,
         heard: Serial::default(),
         supervise_age: Duration::ZERO,
@@ -134,4 +150,62 @@ fn a_turn_that_was_interrupted_is_waited_for_anew() {
         s.handle(hears(word, now), at(now));
         assert_eq!(s.report().reason, reason, "{now} ms");
     }
+}
+
+/// lb1 asks this node, which is lb2.
+fn asked(at_ms: u64) -> Option<Ask> {
+    Some(Ask { node: NodeId::new(2).expect("2 is a node id"), at: at(at_ms) })
+}
+
+#[test]
+fn who_is_asked_checks_and_stores_its_term_before_it_is_ready_and_starts_at_once_when_the_other_has_left() {
+    let mut s = settled(settings());
+    s.handle(hears(Word::Online, 100), at(100));
+    let commands = s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
+    assert!(commands.iter().any(|command| matches!(command, Command::Run { call: Call::Check, .. })), "{commands:?}");
+    assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
+    s.handle(Event::TermStored(true), at(112));
+    assert_eq!(s.report().saying.answer, None, "its check has not ended");
+    s.handle(checked(Outcome::Failed), at(115));
+    let answer = s.report().saying.answer.expect("it is ready");
+    assert_eq!((answer.at, answer.unready), (at(110), None));
+    assert_eq!(s.report().saying.term, Term::NONE, "nobody is told of a term that is not acted under");
+    let reserved = s.report().highest_term;
+    let left = Word::Left { cause: LeaveCause::Operator };
+    let commands = s.handle(hears_asked(left, asked(110), 120), at(120));
+    assert!(!commands.contains(&Command::StoreTerm), "{commands:?}");
+    let starts = |c: &Command| matches!(c, Command::Run { call: Call::Start, term, .. } if *term == reserved);
+    assert!(commands.iter().any(starts), "{commands:?}");
+}
+
+#[test]
+fn a_term_that_was_stored_beforehand_is_worth_nothing_once_a_higher_one_was_heard_of() {
+    let mut s = settled(settings());
+    s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
+    s.handle(Event::TermStored(true), at(112));
+    s.handle(checked(Outcome::Failed), at(115));
+    let Event::OutsideChanged(mut outside) = hears(Word::Left { cause: LeaveCause::Operator }, 120) else {
+        unreachable!("it is one")
+    };
+    let higher = Term::next(s.report().highest_term, NodeId::new(1).expect("1 is a node id"));
+    outside.peers[0].saying = outside.peers[0].saying.map(|saying| Saying { term: higher, ..saying });
+    let commands = s.handle(Event::OutsideChanged(outside), at(120));
+    assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
+    assert!(!commands.iter().any(|command| matches!(command, Command::Run { call: Call::Start, .. })), "{commands:?}");
+}
+
+#[test]
+fn who_is_asked_says_why_it_is_not_ready() {
+    let mut s = settled(settings());
+    s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
+    s.handle(Event::TermStored(false), at(112));
+    let unready = |s: &Supervisor| s.report().saying.answer.and_then(|answer| answer.unready);
+    assert_eq!(unready(&s), Some(Unready::Unwritable));
+    let mut s = settled(settings());
+    s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
+    s.handle(Event::TermStored(true), at(112));
+    s.handle(checked(Outcome::TimedOut), at(115));
+    assert_eq!(unready(&s), Some(Unready::Unchecked));
+    s.handle(hears(Word::Online, 200), at(200));
+    assert_eq!(s.report().saying.answer, None, "nobody asks any more");
 }

@@ -27,17 +27,23 @@ fn node(number: usize) -> NodeId {
     NodeId::new(number).expect("a node id")
 }
 
-fn peers() -> Vec<PeerView> {
+/// One peer each, with whom a node that left has asked to take over.
+fn peers() -> Vec<(PeerView, Option<NodeId>)> {
     let mut all = Vec::new();
     for state in PEER_STATES {
         for willing in BOTH {
             let apart =
                 [(Gateway::Lost, false, false), (Gateway::Reachable, true, false), (Gateway::Reachable, false, true)];
-            for (gateway, silent, deaf) in [(Gateway::Reachable, false, false)].into_iter().chain(apart) {
+            let plain = (Gateway::Reachable, false, false);
+            for (gateway, silent, deaf) in [plain].into_iter().chain(apart) {
                 // This node has id 2 and acted under count 5: a peer before it in both orders, and one behind.
                 for (id, count) in [(1, 6), (3, 4)] {
                     let term = Term::from_value(count * 256 + 256 - u64::from(node(id).number()));
-                    all.push(PeerView { node: node(id), state, silent, deaf, term, willing, gateway });
+                    let peer = PeerView { node: node(id), state, silent, deaf, term, willing, gateway };
+                    all.push((peer, None));
+                    if (gateway, silent, deaf) == plain {
+                        all.extend([2, id].map(|heir| (peer, Some(node(heir)))));
+                    }
                 }
             }
         }
@@ -69,6 +75,7 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
                                 fit: bit(1),
                                 maintenance: bit(2),
                                 offline,
+                                heir: None,
                                 gateway,
                                 gateway_settled,
                                 quorum: if bit(3) { Quorum::Lost } else { Quorum::Unconfigured },
@@ -80,7 +87,8 @@ fn every_view(mut test: impl FnMut(&View)) -> u64 {
                                 failback_due: bit(7),
                                 peers: Vec::new(),
                             };
-                            for peer in &peers {
+                            for (peer, heir) in &peers {
+                                view.heir = *heir;
                                 view.peers.clear();
                                 view.peers.push(*peer);
                                 count += 1;
@@ -111,6 +119,7 @@ fn standby(me: usize, peers: Vec<PeerView>) -> View {
         fit: true,
         maintenance: false,
         offline: OfflineRequest::None,
+        heir: None,
         gateway: Gateway::Off,
         gateway_settled: false,
         quorum: Quorum::Unconfigured,
@@ -184,7 +193,12 @@ fn documented(v: &View) -> (u8, Action) {
     if let Some((rule, _, action)) = rules.into_iter().find(|(_, matches, _)| *matches) {
         return (rule, action);
     }
-    if alive(s) && peer.willing && peer.node < v.me && !v.waited_turn {
+    let peers_turn = match v.heir {
+        Some(heir) if heir == v.me => false,
+        Some(heir) if heir == peer.node => true,
+        Some(_) | None => peer.node < v.me,
+    };
+    if alive(s) && peer.willing && peers_turn && !v.waited_turn {
         return (12, Action::Keep);
     }
     let rule = match (v.fit, alive(s)) {
@@ -245,6 +259,29 @@ fn of_two_active_nodes_exactly_one_stays_whatever_their_terms() {
         let stays = [decide(&at(1, mine, 2, theirs)).action, decide(&at(2, theirs, 1, mine)).action];
         assert_eq!(stays.iter().filter(|action| **action == Action::BeActive).count(), 1, "{mine} {theirs}: {stays:?}");
     }
+}
+
+#[test]
+fn asking_a_peer_to_get_ready_changes_no_decision() {
+    let asking = |view: &View| View { offline: OfflineRequest::Asking, ..view.clone() };
+    let mut count = 0_u32;
+    every_view(|view| {
+        count += 1;
+        if view.offline == OfflineRequest::None && count % 11 == 0 {
+            assert_eq!(decide(&asking(view)), decide(view), "{view:?}");
+        }
+    });
+}
+
+#[test]
+fn of_three_nodes_the_one_that_was_asked_comes_before_the_lowest() {
+    let left = |me: usize, other, heir| {
+        let gone = PeerState::Left(LeaveCause::Operator);
+        let peers = vec![peer(1, gone, Term::NONE, false), peer(other, PeerState::Offline, Term::NONE, true)];
+        decide(&View { heir: Some(node(heir)), ..standby(me, peers) }).action
+    };
+    assert_eq!((left(2, 3, 3), left(3, 2, 3)), (Action::Keep, Action::BeActive));
+    assert_eq!((left(2, 3, 2), left(3, 2, 2)), (Action::BeActive, Action::Keep));
 }
 
 #[test]

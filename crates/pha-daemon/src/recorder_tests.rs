@@ -28,6 +28,8 @@ fn said(ms: u64) -> BeatInput {
         fit: true,
         willing: true,
         config_hash: 0,
+        asks: None,
+        answer: None,
     };
     let said = Said { saying, progress_until: None, announce: true, tick: at(ms) };
     BeatInput::RecordChanged { said: Some(said), peers: Vec::new() }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pha_core::report::{OfflineWish, Wishes};
+use pha_core::report::{OfflineWish, SwitchoverWish, Wishes};
 use pha_core::supervisor::Event;
 use pha_status::Record;
 
@@ -11,6 +11,9 @@ use crate::clock::Micros;
 use crate::cluster::{Cluster, REACTION};
 use crate::fault::{Behaviour, Fault, Program};
 use crate::happening::Happening;
+
+/// As long as `pha-cli switchover` waits for an answer.
+const ANSWER: Duration = Duration::from_secs(6);
 
 impl Cluster {
     /// Lets a fault happen.
@@ -54,11 +57,20 @@ impl Cluster {
             Fault::Offline { node, seconds, force } => {
                 let since = self.local(node);
                 let until = since + Duration::from_secs(seconds);
-                self.wish(node, |wishes| wishes.offline = Some(OfflineWish { since, until, force }));
+                let wish = OfflineWish { since, until, force };
+                self.wish(node, |wishes| (wishes.offline, wishes.switchover) = (Some(wish), None));
+            }
+            Fault::Switchover { node, to } => {
+                let since = self.local(node);
+                let to = to.map(|to| self.nodes[to].id);
+                let wish = SwitchoverWish { since, until: since + ANSWER, to };
+                self.wish(node, |wishes| (wishes.offline, wishes.switchover) = (None, Some(wish)));
             }
             Fault::Online { node } => {
                 let now = self.local(node);
-                self.wish(node, |wishes| (wishes.offline, wishes.forgiven) = (None, now));
+                self.wish(node, |wishes| {
+                    (wishes.offline, wishes.switchover, wishes.forgiven) = (None, None, now);
+                });
             }
             Fault::Maintenance { node, on } => self.wish(node, |wishes| wishes.maintenance = on),
             Fault::Hold { node, resource, on } => self.hold(node, resource, on),
@@ -110,6 +122,10 @@ impl Cluster {
         node.asleep_until = 0;
         node.inbox.clear();
         node.echoes.clear();
+        // What was not flushed is gone.
+        if let Some(report) = &mut node.record.supervise.report {
+            report.highest_term = report.highest_term.min(node.lasting);
+        }
         node.agents.iter_mut().for_each(Agent::lose_power);
     }
 

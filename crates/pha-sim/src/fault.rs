@@ -84,6 +84,8 @@ pub enum Fault {
     LoseDatabase { node: usize },
     /// `offline`, with or without `--force`.
     Offline { node: usize, seconds: u64, force: bool },
+    /// `switchover`, or `switchover to` a node.
+    Switchover { node: usize, to: Option<usize> },
     /// `online`.
     Online { node: usize },
     /// `maintenance on|off`.
@@ -139,6 +141,8 @@ impl fmt::Display for Fault {
             Self::Offline { node, seconds, force } => {
                 write!(f, "{} offline {seconds}{}", name(*node), if *force { " --force" } else { "" })
             }
+            Self::Switchover { node, to: None } => write!(f, "{} switchover", name(*node)),
+            Self::Switchover { node, to: Some(to) } => write!(f, "{} switchover to {}", name(*node), name(*to)),
             Self::Online { node } => write!(f, "{} online", name(*node)),
             Self::Maintenance { node, on } => {
                 write!(f, "{} maintenance {}", name(*node), if *on { "on" } else { "off" })

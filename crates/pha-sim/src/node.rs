@@ -111,6 +111,8 @@ pub struct Node {
     pub record: Record,
     /// Whether it can be written.
     pub writable: bool,
+    /// The highest term in it that the loss of power leaves.
+    pub lasting: Term,
     /// Its resources, in the order of the configuration.
     pub agents: Vec<Agent>,
     /// Every call takes up to so much longer.
@@ -174,6 +176,7 @@ impl Node {
             sender: Process { core: None, wakes: 0, notified: false, stalled_until: 0 },
             record: Record::default(),
             writable: true,
+            lasting: Term::NONE,
             agents: vec![Agent::default(); settings.resources.len()],
             slowness: 0,
             gateway_answers: true,

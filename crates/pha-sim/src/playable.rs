@@ -58,6 +58,9 @@ impl Schedule {
             | Fault::LoseDatabase { node }
             | Fault::Online { node }
             | Fault::Maintenance { node, .. } => self.check_node(node),
+            Fault::Switchover { node, to } => {
+                self.check_node(node).and_then(|()| to.map_or(Ok(()), |to| self.check_node(to)))
+            }
             Fault::Stall { node, ms, .. }
             | Fault::Suspend { node, ms }
             | Fault::Starve { node, ms }

@@ -293,7 +293,13 @@ impl Cluster {
                 let could = std::mem::replace(&mut supervise.could_publish, published);
                 return (!published || !could).then_some(Event::Published(published));
             }
-            Command::StoreTerm => return Some(Event::TermStored(self.publish(n, supervise))),
+            Command::StoreTerm => {
+                let stored = self.publish(n, supervise);
+                if stored {
+                    self.nodes[n].lasting = supervise.core.report().highest_term;
+                }
+                return Some(Event::TermStored(stored));
+            }
             Command::Run { resource, call, limit, lease, sole, .. } => {
                 self.run_agent(n, resource, call, limit, (lease, sole));
             }

@@ -285,7 +285,8 @@ impl Draw {
 
     fn command(&mut self, node: usize) -> Fault {
         let resource = self.rng.usize(0..2);
-        match self.rng.u8(0..10) {
+        match self.rng.u8(0..12) {
+            10.. => Fault::Switchover { node, to: self.rng.bool().then(|| self.node()) },
             0..4 => Fault::Offline { node, seconds: self.rng.u64(1..20), force: self.rng.u8(0..4) == 0 },
             4..6 => Fault::Online { node },
             6 => Fault::Maintenance { node, on: true },

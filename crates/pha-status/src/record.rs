@@ -172,8 +172,8 @@ impl Record {
     /// at, and no `offline` is left to sit out.
     #[must_use]
     pub fn after_reboot(self, boot_id: &str) -> Self {
-        let Wishes { offline: _, maintenance, held, forgiven: _ } = self.operator.wishes;
-        let wishes = Wishes { offline: None, maintenance, held, forgiven: BootTime::ZERO };
+        let Wishes { offline: _, switchover: _, maintenance, held, forgiven: _ } = self.operator.wishes;
+        let wishes = Wishes { offline: None, switchover: None, maintenance, held, forgiven: BootTime::ZERO };
         Self {
             node: self.node,
             generation: self.generation,
@@ -200,6 +200,8 @@ fn only_the_term(report: &SuperviseReport) -> SuperviseReport {
             fit: false,
             willing: false,
             config_hash: 0,
+            asks: None,
+            answer: None,
         },
         progress_until: None,
         role: Role::Standby,
@@ -212,6 +214,8 @@ fn only_the_term(report: &SuperviseReport) -> SuperviseReport {
         resources: Vec::new(),
         history: Vec::new(),
         last_conflict: None,
+        handover: None,
+        moves: Vec::new(),
     }
 }
 

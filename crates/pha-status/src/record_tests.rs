@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use pha_core::report::{LinkReport, OfflineWish, ResourceReport, ResourceState, Transition};
-use pha_core::{Direction, LeaveCause, NodeId, Serial, Term};
+use pha_core::report::{LinkReport, OfflineWish, ResourceReport, ResourceState, SwitchoverWish, Transition};
+use pha_core::{CallSpan, Direction, GaveUp, Handover, LeaveCause, NodeId, Serial, Stages, Term, Unready};
 
 use super::*;
 
@@ -21,7 +21,16 @@ fn term() -> Term {
 }
 
 fn saying(word: Word) -> Saying {
-    Saying { word, term: term(), gateway: Gateway::Reachable, fit: true, willing: true, config_hash: 0xfeed_f00d }
+    Saying {
+        word,
+        term: term(),
+        gateway: Gateway::Reachable,
+        fit: true,
+        willing: true,
+        config_hash: 0xfeed_f00d,
+        asks: None,
+        answer: None,
+    }
 }
 
 fn peer(node: usize, liveness: Liveness, word: Word) -> PeerReport {
@@ -97,7 +106,22 @@ fn report() -> SuperviseReport {
         ],
         history: history(),
         last_conflict: Some(Duration::from_millis(230)),
+        handover: Some(handover()),
+        moves: vec![stages()],
     }
+}
+
+/// One that was refused: what comes after the answer did not happen.
+fn handover() -> Handover {
+    let gave_up = Some(GaveUp::Refused(Unready::Unwritable));
+    Handover { gave_up, ..Handover::asked(at(60), NodeId::new(2), at(61)) }
+}
+
+fn stages() -> Stages {
+    let mut stages = Stages::decided(Direction::Starting, term(), Reason::PeerDead, at(90));
+    stages.declared_dead = Some(at(89));
+    stages.note(CallSpan { resource: 1, began: at(90), ended: at(91) });
+    stages
 }
 
 /// Every reason and every word, in the order of their declaration: bincode counts variants, so that one put between
@@ -162,6 +186,7 @@ pub(crate) fn full_record() -> Record {
         operator: OperatorSection {
             wishes: Wishes {
                 offline: Some(OfflineWish { since: at(60), until: at(90), force: true }),
+                switchover: Some(SwitchoverWish { since: at(40), until: at(50), to: NodeId::new(2) }),
                 maintenance: true,
                 held: vec!["service.web".into()],
                 forgiven: at(55),

@@ -38,7 +38,16 @@ fn head() -> Head {
 
 fn saying() -> Saying {
     let term = Term::next(Term::NONE, id(2));
-    Saying { word: Word::Online, term, gateway: Gateway::Reachable, fit: true, willing: true, config_hash: 9 }
+    Saying {
+        word: Word::Online,
+        term,
+        gateway: Gateway::Reachable,
+        fit: true,
+        willing: true,
+        config_hash: 9,
+        asks: None,
+        answer: None,
+    }
 }
 
 fn detector() -> PeerDetector {

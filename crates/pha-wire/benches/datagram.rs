@@ -22,6 +22,8 @@ fn heartbeat() -> Heartbeat {
         fit: true,
         willing: true,
         config_hash: 1,
+        asks: None,
+        answer: None,
     };
     Heartbeat {
         node: NodeId::new(1).expect("1 is a node id"),

@@ -8,7 +8,13 @@
 //!  13  1  word                     56  4  remaining, ms (PROGRESS only, else 0)
 //!  14  1  gateway                  60  4  age of the supervise tick, ms
 //!  15  1  flags                    64  4  configuration hash
-//!  16  8  incarnation              68 32  HMAC-SHA-256 of bytes 0..68, or zeros without a key
+//!  16  8  incarnation              68  1  asks: node id, 0 if nobody is asked
+//!                                  69  1  answers: node id, 0 if nobody is answered
+//!                                  70  1  answers: 0 ready, else why not
+//!                                  71  1  always 0
+//!                                  72  8  asks: which request
+//!                                  80  8  answers: which request
+//!                                  88 32  HMAC-SHA-256 of bytes 0..88, or zeros without a key
 //! ```
 //!
 //! Decoding checks from the outside in: length, magic, version, cluster, tag, fields. So a stranger learns nothing,
@@ -16,7 +22,10 @@
 
 use std::time::Duration;
 
-use pha_core::{Direction, DropReason, Gateway, Heartbeat, LeaveCause, NodeId, Saying, Serial, Term, Word};
+use pha_core::{
+    Answer, Ask, BootTime, Direction, DropReason, Gateway, Heartbeat, LeaveCause, NodeId, Saying, Serial, Term,
+    Unready, Word,
+};
 
 use crate::key::{Key, TAG, name_hash};
 
@@ -27,7 +36,7 @@ pub const LENGTH: usize = BODY + TAG;
 pub const VERSION: u8 = 1;
 
 const MAGIC: [u8; 3] = *b"PHA";
-const BODY: usize = 68;
+const BODY: usize = 88;
 
 const FIT: u8 = 1;
 const WILLING: u8 = 2;
@@ -72,6 +81,11 @@ impl Codec {
         writer.put(milliseconds(remaining).to_be_bytes());
         writer.put(milliseconds(heartbeat.supervise_age).to_be_bytes());
         writer.put(saying.config_hash.to_be_bytes());
+        let (asked, answered) = (saying.asks.map(|ask| ask.node), saying.answer.map(|answer| answer.node));
+        let unready = saying.answer.and_then(|answer| answer.unready).map_or(0, unready_to_wire);
+        writer.put([asked.map_or(0, NodeId::number), answered.map_or(0, NodeId::number), unready, 0]);
+        writer.put(saying.asks.map_or(0, |ask| ask.at.as_nanos()).to_be_bytes());
+        writer.put(saying.answer.map_or(0, |answer| answer.at.as_nanos()).to_be_bytes());
         if let Some(key) = &self.key {
             writer.put(key.tag(&writer.bytes[..BODY]));
         }
@@ -117,6 +131,7 @@ fn fields(mut reader: Reader<'_>) -> Option<Heartbeat> {
     let remaining = reader.u32();
     let supervise_age = Duration::from_millis(u64::from(reader.u32()));
     let config_hash = reader.u32();
+    let (asks, answer) = handshake(&mut reader)?;
     if flags & !(FIT | WILLING | REPLY_WANTED) != 0 {
         return None;
     }
@@ -127,9 +142,41 @@ fn fields(mut reader: Reader<'_>) -> Option<Heartbeat> {
         fit: flags & FIT != 0,
         willing: flags & WILLING != 0,
         config_hash,
+        asks,
+        answer,
     };
     let reply_wanted = flags & REPLY_WANTED != 0;
     Some(Heartbeat { node: NodeId::new(node.into())?, serial, saying, reply_wanted, heard, supervise_age })
+}
+
+/// What is asked and answered; the outer `None` if a field holds a value that does not exist.
+fn handshake(reader: &mut Reader<'_>) -> Option<(Option<Ask>, Option<Answer>)> {
+    let [asked, answered, unready, zero] = reader.take();
+    let [ask_at, answer_at] = [reader.u64(), reader.u64()].map(|at| BootTime::since_boot(Duration::from_nanos(at)));
+    let nobody = |node: u8, at: BootTime| node == 0 && at == BootTime::ZERO;
+    let ask = match asked {
+        0 => None,
+        node => Some(Ask { node: NodeId::new(node.into())?, at: ask_at }),
+    };
+    let answer = match answered {
+        0 => None,
+        node => Some(Answer { node: NodeId::new(node.into())?, at: answer_at, unready: unready_from_wire(unready)? }),
+    };
+    let plain = (ask.is_some() || nobody(asked, ask_at)) && (answer.is_some() || nobody(answered | unready, answer_at));
+    (plain && zero == 0).then_some((ask, answer))
+}
+
+/// 0 is "ready".
+fn unready_from_wire(code: u8) -> Option<Option<Unready>> {
+    match code {
+        0 => Some(None),
+        code => Unready::ALL.get(usize::from(code) - 1).copied().map(Some),
+    }
+}
+
+/// 1 and up, in the order of the enum: a new reason goes to its end.
+const fn unready_to_wire(unready: Unready) -> u8 {
+    unready as u8 + 1
 }
 
 const fn word_to_wire(word: Word) -> (u8, Duration) {

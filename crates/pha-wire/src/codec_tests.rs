@@ -23,6 +23,12 @@ const GOLDEN_BODY: &str = concat!(
     "00002711",         // 10001 ms remaining
     "000000fa",         // 250 ms since the supervise tick
     "deadbeef",         // configuration
+    "03",               // asks node 3
+    "01",               // answers node 1
+    "05",               // unfit
+    "00",               // nothing
+    "4142434445464748", // which request it makes
+    "5152535455565758", // which request it answers
 );
 
 /// Of the body, with the key 00 01 02 … 1f; computed with another program.
@@ -33,6 +39,10 @@ const WORD: usize = 13;
 const GATEWAY: usize = 14;
 const FLAGS: usize = 15;
 const REMAINING: Range<usize> = 56..60;
+const ASKS: usize = 68;
+const ANSWERS: usize = 69;
+const UNREADY: usize = 70;
+const HANDSHAKE: Range<usize> = 68..88;
 
 fn key() -> Key {
     Key::from_bytes(std::array::from_fn(|index| index as u8))
@@ -57,11 +67,21 @@ fn golden() -> Heartbeat {
             fit: true,
             willing: false,
             config_hash: 0xdead_beef,
+            asks: Some(Ask { node: NodeId::new(3).unwrap(), at: request(0x4142_4344_4546_4748) }),
+            answer: Some(Answer {
+                node: NodeId::new(1).unwrap(),
+                at: request(0x5152_5354_5556_5758),
+                unready: Some(Unready::Unfit),
+            }),
         },
         reply_wanted: true,
         heard: Serial { incarnation: 0x2122_2324_2526_2728, sequence: 0x3132_3334_3536_3738 },
         supervise_age: Duration::from_millis(250),
     }
+}
+
+fn request(at: u64) -> BootTime {
+    BootTime::since_boot(Duration::from_nanos(at))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -81,7 +101,7 @@ fn altered(change: impl FnOnce(&mut [u8; LENGTH])) -> [u8; LENGTH] {
 fn version_1_has_these_bytes_for_ever() {
     assert_eq!(hex(&keyed().encode(&golden())), format!("{GOLDEN_BODY}{GOLDEN_TAG}"));
     assert_eq!(hex(&keyless().encode(&golden())), format!("{GOLDEN_BODY}{}", "00".repeat(TAG)));
-    const { assert!(LENGTH == 100 && LENGTH <= 256) };
+    const { assert!(LENGTH == 120 && LENGTH <= 256) };
 }
 
 #[test]
@@ -91,6 +111,16 @@ fn every_word_and_gateway_has_its_own_code() {
     assert_eq!(codes, (1..=9).collect::<Vec<u8>>());
     let gateways: Vec<u8> = (0..=255).filter_map(gateway_from_wire).map(gateway_to_wire).collect();
     assert_eq!(gateways, [0, 1, 2, 3]);
+}
+
+#[test]
+fn every_reason_not_to_be_ready_has_its_own_code_and_0_is_ready() {
+    let found: Vec<Option<Unready>> = (0..=255).filter_map(unready_from_wire).collect();
+    let codes: Vec<u8> = found.iter().map(|unready| unready.map_or(0, unready_to_wire)).collect();
+    assert_eq!(codes, (0..=9).collect::<Vec<u8>>());
+    let silent = altered(|bytes| bytes[HANDSHAKE].fill(0));
+    let saying = keyed().decode(&silent).unwrap().saying;
+    assert_eq!((saying.asks, saying.answer), (None, None));
 }
 
 #[test]
@@ -147,7 +177,7 @@ fn the_tag_covers_every_bit() {
 
 #[test]
 fn an_authentic_datagram_with_a_value_that_does_not_exist_is_malformed() {
-    let wrong: [fn(&mut [u8; LENGTH]); 8] = [
+    let wrong: [fn(&mut [u8; LENGTH]); 14] = [
         |bytes| bytes[NODE] = 0,
         |bytes| bytes[NODE] = 17,
         |bytes| bytes[WORD] = 0,
@@ -156,6 +186,12 @@ fn an_authentic_datagram_with_a_value_that_does_not_exist_is_malformed() {
         |bytes| bytes[FLAGS] |= 8,
         |bytes| bytes[FLAGS] |= 0x80,
         |bytes| bytes[WORD] = 1, // ONLINE, but time remaining
+        |bytes| bytes[ASKS] = 17,
+        |bytes| bytes[ASKS] = 0, // nobody is asked, but a request is named
+        |bytes| bytes[ANSWERS] = 17,
+        |bytes| bytes[ANSWERS] = 0,
+        |bytes| bytes[UNREADY] = 10,
+        |bytes| bytes[UNREADY + 1] = 1,
     ];
     for (index, change) in wrong.into_iter().enumerate() {
         assert_eq!(keyed().decode(&altered(change)), Err(DropReason::Malformed), "case {index}");
@@ -184,10 +220,15 @@ prop_compose! {
     fn any_saying()(
         code in 1_u8..=9, remaining in any::<u32>(), term in any::<u64>(), gateway in 0_u8..4,
         fit in any::<bool>(), willing in any::<bool>(), config_hash in any::<u32>(),
+        asks in any::<Option<(u8, u64)>>(), answer in any::<Option<(u8, u64, u8)>>(),
     ) -> Saying {
+        let node = |number: u8| NodeId::new(usize::from(number % 16) + 1).unwrap();
+        let asks = asks.map(|(number, at)| Ask { node: node(number), at: request(at) });
+        let unready = |code: u8| unready_from_wire(code % 10).unwrap();
+        let answer = answer.map(|(number, at, code)| Answer { node: node(number), at: request(at), unready: unready(code) });
         let word = word_from_wire(code, remaining).or_else(|| word_from_wire(code, 0)).unwrap();
         let gateway = gateway_from_wire(gateway).unwrap();
-        Saying { word, term: Term::from_value(term), gateway, fit, willing, config_hash }
+        Saying { word, term: Term::from_value(term), gateway, fit, willing, config_hash, asks, answer }
     }
 }
 
@@ -217,10 +258,11 @@ proptest! {
 
     #[test]
     fn arbitrary_fields_never_panic_and_what_decodes_encodes_to_the_same(
-        codes in (0_u8..18, 0_u8..11, 0_u8..5, 0_u8..9), fields in any::<[[u8; 26]; 2]>(), busy in any::<bool>(),
+        codes in (0_u8..18, 0_u8..11, 0_u8..5, 0_u8..9), fields in any::<[[u8; 24]; 3]>(), busy in any::<bool>(),
     ) {
         let datagram = altered(|bytes| {
             bytes[FLAGS + 1..BODY].copy_from_slice(fields.as_flattened());
+            bytes[UNREADY + 1] = 0;
             bytes[NODE..=FLAGS].copy_from_slice(&[codes.0, codes.1, codes.2, codes.3]);
             bytes[REMAINING].iter_mut().for_each(|byte| *byte *= u8::from(busy));
         });

@@ -118,14 +118,14 @@ fn news(names: &Names, old: &Outside, new: &Outside) -> Vec<Told> {
         let text = if new.deaf { "the receiver does not work: deaf" } else { "the receiver works" };
         told.push(Told::new("input", text));
     }
-    told.extend(wishes(old, new).into_iter().map(|text| Told::new("wish", text)));
+    told.extend(wishes(names, old, new).into_iter().map(|text| Told::new("wish", text)));
     if told.is_empty() {
         told.push(Told::routine("input", "figures of the receiver changed"));
     }
     told
 }
 
-fn wishes(old: &Outside, new: &Outside) -> Vec<String> {
+fn wishes(names: &Names, old: &Outside, new: &Outside) -> Vec<String> {
     let (old, new) = (&old.wishes, &new.wishes);
     let mut texts = Vec::new();
     if old.offline != new.offline {
@@ -133,6 +133,13 @@ fn wishes(old: &Outside, new: &Outside) -> Vec<String> {
             Some(wish) if wish.force => format!("offline --force for {}", period(wish.until.since(wish.since))),
             Some(wish) => format!("offline for {}", period(wish.until.since(wish.since))),
             None => "the end of offline".to_owned(),
+        });
+    }
+    if old.switchover != new.switchover {
+        texts.push(match new.switchover {
+            Some(pha_core::report::SwitchoverWish { to: Some(to), .. }) => format!("switchover to {}", names.of(to)),
+            Some(_) => "switchover".to_owned(),
+            None => "the end of switchover".to_owned(),
         });
     }
     if old.maintenance != new.maintenance {

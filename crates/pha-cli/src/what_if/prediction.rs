@@ -286,7 +286,7 @@ impl<'a> Watch<'a> {
             Note::Restored { resource, .. } => {
                 format!("has {} back after somebody else removed it", self.live.resource(*resource))
             }
-            Note::OfflineGivenUp => "gives 'offline' up: no peer takes over".to_owned(),
+            Note::OfflineGivenUp(why) => format!("does not hand over: {why}"),
             Note::TermNotStored => "cannot store its term: starts nothing".to_owned(),
             Note::ConflictEnded(lasted) => {
                 format!("two nodes may have been active for {}; this is over", period(*lasted))

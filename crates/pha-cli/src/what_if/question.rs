@@ -20,7 +20,7 @@ pub(crate) const HELP: &str = "what can be asked:
   RES fails on NODE | RES is broken on NODE
   link cut | link 2 cut | link from NODE to NODE cut | link back | network cut | network back
   supervise|sender|receiver dies on NODE | supervise|sender|receiver starts on NODE | all daemons die on NODE
-  offline on NODE | online on NODE | stop on NODE | maintenance on NODE | res stop RES on NODE
+  offline on NODE | switchover to NODE | online on NODE | stop on NODE | maintenance on NODE | res stop RES on NODE
 several with 'and' (at once), 'after 5s', or 'then' (when everything has settled)";
 
 /// Words that carry no meaning here.
@@ -162,6 +162,12 @@ impl Names {
                 let seconds = self.offline.as_secs().max(1);
                 self.at(node, |node| Fault::Offline { node, seconds, force: false })
             }
+            // Who is active is known when it happens: whoever is not, hands nothing over.
+            ["switchover", to] => self.node(to).map(|to| {
+                let others = (0..self.nodes.len()).filter(|node| *node != to);
+                others.map(|node| Fault::Switchover { node, to: Some(to) }).collect()
+            }),
+            ["switchover"] => Ok((0..self.nodes.len()).map(|node| Fault::Switchover { node, to: None }).collect()),
             ["online", node] | [node, "online"] => self.at(node, |node| Fault::Online { node }),
             ["stops", node] | [node, "stops"] => self.at(node, |node| Fault::Stop { node }),
             ["maintenance", node] => self.at(node, |node| Fault::Maintenance { node, on: true }),

@@ -111,6 +111,7 @@ impl<'a> Live<'a> {
             until: BootTime::ZERO + rest.left + round * 2,
             force: true,
         });
+        node.lasting = standing.highest_term;
         node.record.supervise.report =
             self.view.last_report().map(|report| terms_only(report, standing.own_term, standing.highest_term));
     }
@@ -306,7 +307,7 @@ fn measured(history: &[Transition], direction: Direction) -> Option<Duration> {
 fn terms_only(report: &SuperviseReport, own: Term, highest: Term) -> SuperviseReport {
     let mut report = report.clone();
     (report.saying.term, report.highest_term) = (own, highest);
-    (report.role, report.history) = (Role::Standby, Vec::new());
+    (report.role, report.history, report.moves) = (Role::Standby, Vec::new(), Vec::new());
     report
 }
 

@@ -15,7 +15,16 @@ fn id(number: usize) -> NodeId {
 
 fn saying(word: Word) -> Saying {
     let term = Term::next(Term::NONE, id(1));
-    Saying { word, term, gateway: Gateway::Reachable, fit: true, willing: true, config_hash: 7 }
+    Saying {
+        word,
+        term,
+        gateway: Gateway::Reachable,
+        fit: true,
+        willing: true,
+        config_hash: 7,
+        asks: None,
+        answer: None,
+    }
 }
 
 fn resource(name: &str, state: ResourceState, at: At) -> ResourceReport {
@@ -56,6 +65,8 @@ pub(crate) fn report(role: Role, word: Word, reason: Reason, at: At) -> Supervis
         resources: vec![resource("service", state, at), resource("ipaddr", state, at)],
         history: vec![first],
         last_conflict: None,
+        handover: None,
+        moves: Vec::new(),
     }
 }
 

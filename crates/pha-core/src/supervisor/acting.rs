@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use super::{Command, Ending, Note, Rest, Supervisor};
 use crate::decide::{Action, Decision, Doing, OfflineRequest, PeerState, View};
+use crate::handover::GaveUp;
 use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::{PeerReport, ResourceState};
@@ -20,7 +21,7 @@ impl Supervisor {
         }
         let honoured = matches!(decision.reason, Reason::Operator | Reason::Maintenance);
         if self.offline_request() == OfflineRequest::Wanted && !honoured {
-            self.give_up_offline();
+            self.give_up_leaving(GaveUp::NobodyAble);
         }
         if decision != self.decision {
             if decision.reason != self.decision.reason {
@@ -70,23 +71,32 @@ impl Supervisor {
         }
     }
 
-    /// Takes a new term; resources start once it is on disk.
+    /// Takes a new term; resources start once it is on disk. A term that was stored beforehand is there already.
     fn claim(&mut self, reason: Reason) {
+        let reserved = self.reserved_term();
         self.cause = reason;
-        self.own_term = Term::next(self.highest_term, self.settings.me);
+        self.own_term = reserved.unwrap_or_else(|| Term::next(self.highest_term, self.settings.me));
         self.highest_term = self.own_term;
         self.role = Role::Active;
         self.online_since = None;
-        self.claiming = true;
+        self.preparation = None;
         self.plan = Some(Plan::up(&self.resources, false, self.now));
-        self.commands.push(Command::StoreTerm);
+        self.note_takeover(reason);
+        self.claiming = reserved.is_none();
+        if self.claiming {
+            self.commands.push(Command::StoreTerm);
+        } else {
+            self.owes_release = false;
+        }
     }
 
     pub(super) fn term_stored(&mut self, stored: bool) {
-        if !std::mem::take(&mut self.claiming) {
+        // A reserve is asked for before a claim can be, and answers come in order.
+        if self.reserve_stored(stored) || !std::mem::take(&mut self.claiming) {
             return;
         }
         if stored {
+            self.note_stored();
             // Only now: before, a claim may come to nothing, and what a release left up would be forgotten.
             self.owes_release = false;
             return;
@@ -103,6 +113,7 @@ impl Supervisor {
             self.online_since = None;
             self.announcements.clear();
             self.cause = reason;
+            self.note_release(reason);
             self.stop_again_at = self.now;
             // A standby that loses its gateway goes on saying so: its silence would hide that both have lost it.
             self.rest_due = reason == Reason::GatewayLost;
@@ -129,6 +140,9 @@ impl Supervisor {
         if self.rest_due && self.rest.is_none() && self.plan.is_none() && self.clean() {
             let cause = if reason == Reason::GatewayLost { LeaveCause::Gateway } else { LeaveCause::Operator };
             self.rest = Some(Rest { cause, since: self.now });
+            if let Some(handover) = self.handover.as_mut().filter(|handover| !handover.is_over()) {
+                handover.left = handover.left.or(Some(self.now));
+            }
         }
     }
 
@@ -150,13 +164,8 @@ impl Supervisor {
         };
         let waited = self.now >= rest.since + self.handover_time();
         if waited && self.offline_request() == OfflineRequest::Wanted && !self.any_peer(took_over) {
-            self.give_up_offline();
+            self.give_up_leaving(GaveUp::NotTakenOver);
         }
-    }
-
-    fn give_up_offline(&mut self) {
-        self.given_up = self.outside.wishes.offline.map(|wish| wish.since);
-        self.commands.push(Command::Note(Note::OfflineGivenUp));
     }
 
     pub(super) fn drive_plan(&mut self) {
@@ -251,10 +260,12 @@ impl Supervisor {
             Direction::Stopping => {
                 self.stop_again_at = self.now + self.settings.supervise_interval;
                 if self.clean() {
+                    self.note_done(Direction::Stopping);
                     self.fitness.released(self.now + self.handover_time());
                 }
             }
             Direction::Starting if self.all_up() => {
+                self.note_done(Direction::Starting);
                 if self.online_since.is_none() {
                     self.online_since = Some(self.now);
                 }

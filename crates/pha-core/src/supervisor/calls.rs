@@ -95,6 +95,9 @@ impl Supervisor {
             resource.last_error = Some(message.clone());
             self.commands.push(Command::Note(Note::CallFailed { resource: index, call, outcome, message }));
         }
+        if matches!(call, Call::Start | Call::Stop) {
+            self.note_call(index, duration);
+        }
         match call {
             Call::Check | Call::Watch => {
                 if duration > self.check_interval(index) && outcome != Outcome::Cancelled {
@@ -114,6 +117,9 @@ impl Supervisor {
         // mean anything that went on while somebody removed what it looked at.
         let planned = self.resources[index].removed
             || self.plan.as_ref().is_some_and(|plan| plan.current.iter().any(|(i, _)| *i == index));
+        if call == Call::Check && outcome != Outcome::Cancelled {
+            self.note_checked(index);
+        }
         let verifying = self.plan.as_ref().is_some_and(|plan| plan.verifying && plan.touched.contains(&index));
         let before = self.resources[index].state;
         if call == Call::Check && !planned {

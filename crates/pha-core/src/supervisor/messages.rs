@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::handover::GaveUp;
 use crate::node::{NodeId, Term};
 use crate::reason::Reason;
 use crate::report::{PeerReport, SuperviseReport, Transition, Wishes};
 use crate::resource::{Call, Outcome, ResourceSettings};
+use crate::stages::Stages;
 use crate::word::Gateway;
 
 const SHORTEST_WINDOW: Duration = Duration::from_millis(3);
@@ -68,6 +70,8 @@ pub struct Restored {
     pub highest_term: Term,
     /// What happened earlier in this boot.
     pub history: Vec<Transition>,
+    /// What the latest takeovers and releases were made of.
+    pub moves: Vec<Stages>,
 }
 
 impl Settings {
@@ -86,7 +90,12 @@ fn window(heartbeat_interval: Duration, dead_time: Duration) -> Duration {
 
 impl From<&SuperviseReport> for Restored {
     fn from(report: &SuperviseReport) -> Self {
-        Self { own_term: report.saying.term, highest_term: report.highest_term, history: report.history.clone() }
+        Self {
+            own_term: report.saying.term,
+            highest_term: report.highest_term,
+            history: report.history.clone(),
+            moves: report.moves.clone(),
+        }
     }
 }
 
@@ -214,8 +223,8 @@ pub enum Note {
     },
     /// The gateway was lost or came back.
     Gateway(Gateway),
-    /// `offline` is not, or no longer, honoured: nobody takes over.
-    OfflineGivenUp,
+    /// `offline` or `switchover` is not, or no longer, honoured.
+    OfflineGivenUp(GaveUp),
     /// The term could not be stored: nothing is started.
     TermNotStored,
     /// Two nodes were active at once for this long.

@@ -13,8 +13,10 @@
 mod acting;
 mod calls;
 mod fitness;
+mod handshake;
 mod messages;
 mod plan;
+mod progress;
 mod publication;
 mod restore;
 mod view;
@@ -32,13 +34,16 @@ pub use wording::Weight;
 
 use crate::decide::{Decision, decide};
 use crate::gateway::GatewayMonitor;
+use crate::handover::Handover;
 use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState, SuperviseReport, Transition};
 use crate::resource::Resource;
+use crate::stages::Stages;
 use crate::time::BootTime;
 use crate::word::{LeaveCause, Role, Word};
 use fitness::Fitness;
+use handshake::{Preparation, Reserve};
 use plan::Plan;
 use witness::Probed;
 
@@ -97,6 +102,9 @@ pub struct Supervisor {
     stop_again_at: BootTime,
     rest: Option<Rest>,
     given_up: Option<BootTime>,
+    handover: Option<Handover>,
+    preparation: Option<Preparation>,
+    reserve: Reserve,
     forgiven: BootTime,
     turn_since: Option<BootTime>,
     preferred_since: Option<BootTime>,
@@ -109,6 +117,11 @@ pub struct Supervisor {
     cause: Reason,
     word: Word,
     history: Vec<Transition>,
+    moves: Vec<Stages>,
+    /// When a peer was last suspected.
+    suspected: Option<BootTime>,
+    /// When a peer last said that it was stopping its resources.
+    peer_releasing: Option<BootTime>,
     ending: Ending,
     published: Option<SuperviseReport>,
     /// When the database was last written, and when it was the time before: the last may have failed.
@@ -149,6 +162,9 @@ impl Supervisor {
             stop_again_at: now,
             rest: None,
             given_up: None,
+            handover: None,
+            preparation: None,
+            reserve: Reserve::No,
             forgiven: BootTime::ZERO,
             turn_since: None,
             preferred_since: None,
@@ -160,6 +176,9 @@ impl Supervisor {
             cause: Reason::Starting,
             word: restored.history.last().map_or(Word::Offline { clean: false }, |last| last.to),
             history: restored.history,
+            moves: restored.moves,
+            suspected: None,
+            peer_releasing: None,
             ending: Ending::No,
             published: None,
             written: [now; 2],
@@ -275,6 +294,10 @@ impl Supervisor {
         self.tick_gateway();
         self.note_gateway_alone();
         self.settle();
+        self.note_request();
+        if self.ending == Ending::No {
+            self.drive_handover();
+        }
         match self.ending {
             Ending::No if self.settled => self.decide_and_act(),
             Ending::No => {}
@@ -283,6 +306,7 @@ impl Supervisor {
         self.restore_removed();
         self.drive_plan();
         self.schedule_calls();
+        self.drive_reserve();
         self.note_word();
         self.wake_by = Some(self.next_deadline());
     }
@@ -388,6 +412,7 @@ impl Supervisor {
         for resource in &mut self.resources {
             resource.held = outside.wishes.held.contains(&resource.settings.name);
         }
+        self.note_suspicion(&outside);
         self.outside = outside;
         self.note_doubt();
     }
@@ -431,6 +456,8 @@ impl Supervisor {
             self.rest.map(|rest| rest.since + self.handover_time()),
             self.rest.map(|rest| rest.since + self.farewell_time()),
             self.outside.wishes.offline.map(|wish| wish.until),
+            self.outside.wishes.switchover.map(|wish| wish.until),
+            self.answer_due(),
             self.preferred_since.and_then(|since| s.failback.map(|after| since + after)),
             self.announcements.first().copied(),
             self.next_probe(),

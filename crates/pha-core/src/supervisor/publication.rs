@@ -20,6 +20,8 @@ impl Supervisor {
                 fit: self.fitness.is_fit(),
                 willing: self.willing() && self.ending == Ending::No,
                 config_hash: self.settings.config_hash,
+                asks: self.asks(),
+                answer: self.answer(),
             },
             progress_until: self.plan.as_ref().map(|plan| plan.until),
             role: self.role,
@@ -32,6 +34,8 @@ impl Supervisor {
             resources: self.resources.iter().map(crate::resource::Resource::report).collect(),
             history: self.history.clone(),
             last_conflict: self.last_conflict,
+            handover: self.handover,
+            moves: self.moves.clone(),
         }
     }
 
@@ -52,7 +56,8 @@ impl Supervisor {
     }
 
     fn announces(&self) -> bool {
-        let resting = self.rest.is_some_and(|rest| self.now >= rest.since + self.farewell_time());
+        let over = |rest: &super::Rest| self.now >= rest.since + self.farewell_time();
+        let resting = self.rest.as_ref().is_some_and(over) && self.leaves_to_rest();
         // Of two nodes that were both away one must speak first; a standby's word can do no harm.
         let pausing = self.decision.action == Action::Pause && self.role == Role::Active;
         !resting && !pausing
@@ -136,10 +141,15 @@ impl Supervisor {
     }
 }
 
-/// Apart from how long checks take, which is not worth a write. This is asked after every check of every resource.
+/// Apart from how long things take, which is not worth a write. Nor is how far a plan has come, resource by resource: its
+/// PROGRESS is said, and its end will be. This is asked after every check of every resource.
 fn shows_the_same(before: &mut SuperviseReport, now: &SuperviseReport) -> bool {
+    if before.progress_until.is_some() && before.progress_until == now.progress_until {
+        before.resources.clone_from(&now.resources);
+    }
     for (old, new) in before.resources.iter_mut().zip(&now.resources) {
         old.duration = new.duration;
     }
+    before.moves.clone_from(&now.moves);
     before == now
 }

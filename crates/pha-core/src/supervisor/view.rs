@@ -21,6 +21,7 @@ impl Supervisor {
             fit: self.fitness.is_fit(),
             maintenance: self.outside.wishes.maintenance,
             offline: self.offline_request(),
+            heir: self.heir(),
             gateway: self.gateway.state(),
             gateway_settled: self.gateway_settled(),
             quorum: match self.outside.quorum {
@@ -97,21 +98,8 @@ impl Supervisor {
         self.outside.peers.iter().any(|peer| test(self.peer_state(peer)))
     }
 
-    pub(super) fn offline_request(&self) -> OfflineRequest {
-        match self.outside.wishes.offline {
-            Some(wish) if self.given_up != Some(wish.since) && (self.now < wish.until || self.is_handing_over()) => {
-                if wish.force {
-                    OfflineRequest::Forced
-                } else {
-                    OfflineRequest::Wanted
-                }
-            }
-            Some(_) | None => OfflineRequest::None,
-        }
-    }
-
     /// An `offline` whose time is over while scripts still stop resources goes on until the peer has had its turn.
-    fn is_handing_over(&self) -> bool {
+    pub(super) fn is_handing_over(&self) -> bool {
         let under_way = match self.rest {
             None => self.rest_due && (self.plan.is_some() || self.clean()),
             Some(rest) => self.now < rest.since + self.handover_time(),

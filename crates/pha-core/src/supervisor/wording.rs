@@ -30,7 +30,7 @@ impl Note {
             | Self::Overrun { .. }
             | Self::Fitness { fit: false }
             | Self::Gateway(Gateway::Lost)
-            | Self::OfflineGivenUp
+            | Self::OfflineGivenUp(_)
             | Self::ConflictEnded(_)
             | Self::WasAway(_) => Weight::Warning,
             Self::CallFailed { .. } | Self::TermNotStored => Weight::Fault,
@@ -76,7 +76,7 @@ impl Note {
             Self::Gateway(Gateway::Off | Gateway::Testing | Gateway::Reachable) => {
                 "the gateway answers again".to_owned()
             }
-            Self::OfflineGivenUp => "offline is not honoured: no peer takes over".to_owned(),
+            Self::OfflineGivenUp(why) => format!("this node does not hand over: {why}"),
             Self::TermNotStored => "the term cannot be stored in the status database: nothing is started".to_owned(),
             Self::ConflictEnded(lasted) => {
                 format!("two nodes may have been active for {} ms; this is over", lasted.as_millis())

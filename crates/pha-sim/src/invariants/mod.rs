@@ -1,5 +1,6 @@
 //! What pha promises, one file each: a sentence, and what watches over it while anything may happen.
 
+mod asked_first;
 mod bounded_bounce;
 mod bounded_progress;
 mod calm_senders;
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(releases_go_on::ReleasesGoOn::default()),
         Box::new(maintenance_moves_nothing::MaintenanceMovesNothing),
         Box::new(ordered_starts::OrderedStarts),
+        Box::new(asked_first::AskedFirst),
     ]
 }
 
@@ -99,6 +101,7 @@ pub fn without_memory() -> Vec<Box<dyn Invariant>> {
         Box::new(bounded_progress::BoundedProgress),
         Box::new(no_false_accusation::NoFalseAccusation),
         Box::new(supported_reasons::SupportedReasons),
+        Box::new(asked_first::AskedFirst),
     ]
 }
 

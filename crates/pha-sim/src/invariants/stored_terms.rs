@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::fault::name;
 use crate::happening::Happening;
 
-/// Watches starts, and the terms that each status database has held.
+/// Watches starts, and the terms that each disk has held.
 #[derive(Debug, Default)]
 pub struct StoredTerms {
     stored: BTreeMap<usize, Term>,
@@ -22,16 +22,16 @@ impl Invariant for StoredTerms {
     }
 
     fn promise(&self) -> &'static str {
-        "No resource starts under a term that was never in its node's status database."
+        "No resource starts under a term that is not on its node's disk."
     }
 
     fn happened(&mut self, cluster: &Cluster, happening: &Happening) -> Result<(), String> {
         let Happening::Called { node, call: Call::Start, .. } = happening else { return Ok(()) };
         let Some(supervise) = &cluster.nodes[*node].supervise.core else { return Ok(()) };
         let term = supervise.core.report().saying.term;
-        let stored = self.stored.get(node).copied().unwrap_or_default().max(cluster.nodes[*node].term());
+        let stored = self.stored.get(node).copied().unwrap_or_default().max(cluster.nodes[*node].lasting);
         if stored < term {
-            return Err(format!("{} starts under term {term}, but its database knows only {stored}", name(*node)));
+            return Err(format!("{} starts under term {term}, but its disk knows only {stored}", name(*node)));
         }
         Ok(())
     }
@@ -39,7 +39,7 @@ impl Invariant for StoredTerms {
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
         for (n, node) in cluster.nodes.iter().enumerate() {
             let stored = self.stored.entry(n).or_default();
-            *stored = node.term().max(*stored);
+            *stored = node.lasting.max(*stored);
         }
         Ok(())
     }

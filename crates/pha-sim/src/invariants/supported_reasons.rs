@@ -57,7 +57,7 @@ fn is_supported(reason: Reason, supervise: &Supervise, leases_from: BootTime) ->
     }
     match reason {
         Reason::Maintenance => outside.wishes.maintenance,
-        Reason::Operator => outside.wishes.offline.is_some(),
+        Reason::Operator => outside.wishes.offline.is_some() || outside.wishes.switchover.is_some(),
         Reason::GatewayLost | Reason::GatewayDoubtful => {
             let lost_too = |peer: &PeerReport| alive(peer) && peer.saying.is_some_and(|s| s.gateway == Gateway::Lost);
             report.saying.gateway == Gateway::Lost && !peers.iter().any(lost_too)

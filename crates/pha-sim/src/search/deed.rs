@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pha_core::Role;
 use pha_core::resource::Call;
 
 use super::watch::Watch;
@@ -57,6 +58,7 @@ impl Deed {
                 Self::Fault(Fault::Crash { node }),
                 Self::Fault(Fault::Start { node }),
                 Self::Fault(Fault::Offline { node, seconds: OFFLINE, force: false }),
+                Self::Fault(Fault::Switchover { node, to: None }),
                 Self::Fault(Fault::Online { node }),
                 Self::Heartbeat { from: node, to, later: None },
                 Self::Heartbeat { from: node, to, later: Some(HELD_UP) },
@@ -94,6 +96,7 @@ impl Deed {
             Fault::Maintenance { node, on } => wishes(node).maintenance != on,
             Fault::Hold { node, on, .. } => wishes(node).held.is_empty() == on,
             Fault::Offline { node, .. } => c.nodes[node].powered && wishes(node).offline.is_none(),
+            Fault::Switchover { node, .. } => c.nodes[node].role() == Role::Active,
             Fault::Online { node } => wishes(node).offline.is_some(),
             Fault::KillAll { .. }
             | Fault::Stop { .. }

@@ -66,10 +66,11 @@ const PEERS: [(PeerState, Later, &str); 14] = [
 type Change = fn(&mut View);
 
 /// One input that differs from the plain view.
-const DEVIATIONS: [(&str, Change); 20] = [
+const DEVIATIONS: [(&str, Change); 23] = [
     ("nothing", |_| {}),
     ("maintenance is on", |view| view.maintenance = true),
-    ("`offline`", |view| view.offline = OfflineRequest::Wanted),
+    ("`offline` or `switchover`, a peer is asked", |view| view.offline = OfflineRequest::Asking),
+    ("`offline` or `switchover`, the peer is ready", |view| view.offline = OfflineRequest::Wanted),
     ("`offline --force`", |view| view.offline = OfflineRequest::Forced),
     ("gateway lost here, peers not asked yet", |view| view.gateway = Gateway::Lost),
     ("gateway lost here only", |view| (view.gateway, view.gateway_settled) = (Gateway::Lost, true)),
@@ -88,6 +89,11 @@ const DEVIATIONS: [(&str, Change); 20] = [
         view.peers.iter_mut().for_each(|peer| peer.willing = false);
     }),
     ("the peer is preferred", |view| prefer_peer(view)),
+    ("the peer is preferred, a node that left asked this one", |view| {
+        prefer_peer(view);
+        view.heir = Some(view.me);
+    }),
+    ("a node that left asked the peer", |view| view.heir = view.peers.first().map(|peer| peer.node)),
     ("the peer is preferred and has let its turn pass", |view| {
         prefer_peer(view);
         view.waited_turn = true;
@@ -142,6 +148,7 @@ fn plain(own: Own, state: PeerState, later: Later) -> View {
         fit: true,
         maintenance: false,
         offline: OfflineRequest::None,
+        heir: None,
         gateway: Gateway::Reachable,
         gateway_settled: false,
         quorum: Quorum::Unconfigured,

@@ -12,6 +12,7 @@ pub enum Event {
     TimePasses,
     Offline,
     OfflineForced,
+    Switchover,
     Online,
     MaintenanceOn,
     MaintenanceOff,
@@ -33,6 +34,7 @@ pub enum Event {
     PeerStarted,
     PeerStop,
     PeerOffline,
+    PeerSwitchover,
     PeerGatewayLost,
     CutOff,
     Connected,
@@ -40,10 +42,11 @@ pub enum Event {
 
 impl Event {
     /// All of them, with their words in the table.
-    pub const ALL: [(Self, &'static str); 27] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::TimePasses, "time passes"),
         (Self::Offline, "`offline`"),
         (Self::OfflineForced, "`offline --force`"),
+        (Self::Switchover, "`switchover`"),
         (Self::Online, "`online`"),
         (Self::MaintenanceOn, "`maintenance on`"),
         (Self::MaintenanceOff, "`maintenance off`"),
@@ -65,6 +68,7 @@ impl Event {
         (Self::PeerStarted, "peer: started"),
         (Self::PeerStop, "peer: `stop`"),
         (Self::PeerOffline, "peer: `offline`"),
+        (Self::PeerSwitchover, "peer: `switchover`"),
         (Self::PeerGatewayLost, "peer: gateway lost"),
         (Self::CutOff, "cut off from the peer"),
         (Self::Connected, "connected again"),
@@ -78,6 +82,7 @@ impl Event {
             Self::TimePasses => vec![],
             Self::Offline => vec![Fault::Offline { node, seconds: 30, force: false }],
             Self::OfflineForced => vec![Fault::Offline { node, seconds: 30, force: true }],
+            Self::Switchover => vec![Fault::Switchover { node, to: None }],
             Self::Online => vec![Fault::Online { node }],
             Self::MaintenanceOn => vec![Fault::Maintenance { node, on: true }],
             Self::MaintenanceOff => vec![Fault::Maintenance { node, on: false }],
@@ -101,6 +106,7 @@ impl Event {
             Self::PeerStarted => vec![Fault::Start { node: peer }],
             Self::PeerStop => vec![Fault::Stop { node: peer }],
             Self::PeerOffline => vec![Fault::Offline { node: peer, seconds: 30, force: false }],
+            Self::PeerSwitchover => vec![Fault::Switchover { node: peer, to: None }],
             Self::PeerGatewayLost => vec![Fault::Gateway { node: peer, answers: false }],
             Self::CutOff => vec![Fault::Isolate { node, cut: true }],
             Self::Connected => vec![Fault::Isolate { node, cut: false }],
@@ -109,8 +115,8 @@ impl Event {
 
     /// Nobody types anything on a machine without power, and nothing suspends it.
     pub(super) fn can_happen(self, n: usize, c: &Cluster) -> bool {
-        let own = !matches!(self, Self::Started | Self::PeerStarted | Self::PeerOffline | Self::PeerStop);
-        let peers = matches!(self, Self::PeerOffline | Self::PeerStop);
+        let peers = matches!(self, Self::PeerOffline | Self::PeerSwitchover | Self::PeerStop);
+        let own = !peers && !matches!(self, Self::Started | Self::PeerStarted);
         (!own || c.nodes[n].powered) && (!peers || c.nodes[1 - n].powered)
     }
 

@@ -60,7 +60,16 @@ fn peer() -> NodeId {
 }
 
 const fn saying(word: Word) -> Saying {
-    Saying { word, term: Term::NONE, gateway: Gateway::Off, fit: true, willing: true, config_hash: 0 }
+    Saying {
+        word,
+        term: Term::NONE,
+        gateway: Gateway::Off,
+        fit: true,
+        willing: true,
+        config_hash: 0,
+        asks: None,
+        answer: None,
+    }
 }
 
 const LEFT: Word = Word::Left { cause: LeaveCause::Operator };
