@@ -2,6 +2,7 @@
 
 use pha_config::Config;
 use pha_sys::realtime::{self, Heirs};
+use pha_sys::writer::Writer;
 
 use crate::start::Program;
 
@@ -23,11 +24,11 @@ pub fn outlook(config: &Config) -> &'static str {
     }
 }
 
-/// Takes what `program` may have.
+/// Takes what `program` may have, for this thread and the one that writes the database.
 ///
 /// # Errors
 /// The heartbeat is so short that it cannot be kept without.
-pub(crate) fn take(program: Program, config: &Config) -> Result<(), String> {
+pub(crate) fn take(program: Program, config: &Config, database: &Writer) -> Result<(), String> {
     if !config.realtime {
         return Ok(());
     }
@@ -37,6 +38,8 @@ pub(crate) fn take(program: Program, config: &Config) -> Result<(), String> {
     if config.needs_realtime() && !got.scheduling {
         return Err(refusal(config));
     }
+    // Every verdict goes through the database. The log can wait for ordinary programs.
+    let _ = database.take(move || drop(realtime::take(priority(program), Heirs::Ordinary)));
     let word = |got| if got { "yes" } else { "not permitted" };
     log::debug!("real-time scheduling: {}, locked memory: {}", word(got.scheduling), word(got.memory));
     Ok(())

@@ -221,12 +221,12 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     })?;
     let pid_file = Rc::new(RefCell::new(pid_file));
     let signals = Signals::new().map_err(|error| Refusal::new(exit::OS_ERR, format!("signals: {error}")))?;
-    // The only threads that write; they inherit what signals are blocked, and the scheduling as it is now.
+    // The only threads that write; they inherit what signals are blocked, and begin as ordinary programs.
     let writer = |name| Writer::start(name).map_err(|error| Refusal::new(exit::OS_ERR, format!("no thread: {error}")));
     let (database_writer, log_writer) = (writer("database")?, writer("log")?);
     let log = logging::init(Some(&log_file), config.debug, log_writer.clone())
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
-    realtime::take(program, &config).map_err(|refusal| Refusal::new(exit::NO_PERM, refusal))?;
+    realtime::take(program, &config, &database_writer).map_err(|refusal| Refusal::new(exit::NO_PERM, refusal))?;
     let database = Arc::new(Database::new(&var_dir, &me.name).remembering(&memory_dir));
     log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
     if program == Program::Supervise {

@@ -198,6 +198,8 @@ mod tests {
                 fit: true,
                 willing: true,
                 config_hash: 0,
+                asks: None,
+                answer: None,
             },
             reply_wanted: false,
             heard: Serial::default(),
