@@ -39,7 +39,9 @@ pub(crate) fn take(program: Program, config: &Config, database: &Writer) -> Resu
         return Err(refusal(config));
     }
     // Every verdict goes through the database. The log can wait for ordinary programs.
-    let _ = database.take(move || drop(realtime::take(priority(program), Heirs::Ordinary)));
+    let _ = database.take(move || {
+        let _ = realtime::take(priority(program), Heirs::Ordinary);
+    });
     let word = |got| if got { "yes" } else { "not permitted" };
     log::debug!("real-time scheduling: {}, locked memory: {}", word(got.scheduling), word(got.memory));
     Ok(())

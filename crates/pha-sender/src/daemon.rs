@@ -229,6 +229,8 @@ mod tests {
             fit: true,
             willing: true,
             config_hash: 0,
+            asks: None,
+            answer: None,
         };
         let said = Said { saying, progress_until: None, announce: true, tick: now };
         sender.beat.record_changed(Some(said), &[], now);
