@@ -132,8 +132,10 @@ test_ipaddr() { # FAMILY ADDRESS PREFIX NEIGHBOUR: one family on one end of a ve
     result "$([ -z "$output" ] && echo ok || echo not ok)" "ipaddr $family: stop leaves no route behind"
 
     expect 1 "ipaddr $family: probe tells that nobody answers" "$res" probe "$whole" v0
-    [ "$family" = v4 ] || nodad=nodad
-    there ip addr add "$whole" dev v1 ${nodad:-}
+    case $family in
+    v4) there ip addr add "$whole" dev v1 ;;
+    v6) there ip addr add "$whole" dev v1 nodad ;;
+    esac
     expect 1 "ipaddr $family: start is refused if another machine answers" "$res" start "$whole" v0
     says "another machine answers for $address on v0" "ipaddr $family: the refusal says so"
     expect 1 "ipaddr $family: a refused start adds nothing" "$res" check "$whole" v0

@@ -13,7 +13,7 @@ use crate::stages::Stages;
 use crate::word::Gateway;
 
 const SHORTEST_WINDOW: Duration = Duration::from_millis(3);
-const LONGEST_WINDOW: Duration = Duration::from_millis(100);
+const LONGEST_WINDOW: Duration = Duration::from_millis(75);
 
 /// What the configuration says, as far as decisions care.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn a_probe_that_begins_with_suspicion_ends_before_the_peer_is_dead() {
         let micros = |interval, dead| window(Duration::from_millis(interval), Duration::from_millis(dead)).as_micros();
-        assert_eq!(micros(200, 400), 75_000);
-        assert_eq!(micros(200, 600), 100_000, "no longer than a local network needs");
+        assert_eq!(micros(200, 380), 60_000);
+        assert_eq!(micros(200, 600), 75_000, "no longer than a local network needs");
         assert_eq!(micros(50, 150), 56_250);
         assert_eq!(micros(10, 20), 3_750);
         assert_eq!(micros(200, 200), 3_000, "long enough for one answer");
