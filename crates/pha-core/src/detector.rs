@@ -185,9 +185,13 @@ impl PeerDetector {
         // Remaining time runs down by itself; what is stored must change only when the peer's mind does.
         report.saying = Some(Saying { word: without_remaining(said.word), ..said });
         report.serial = heartbeat.serial;
-        if heartbeat.heard != report.hears_us || !matches!(report.liveness, Liveness::Alive | Liveness::Suspect) {
-            report.hears_us_at = now;
-        }
+        report.hears_us_at = match report.liveness {
+            _ if heartbeat.heard != report.hears_us => now,
+            Liveness::Alive | Liveness::Suspect => report.hears_us_at,
+            // It heard nobody while it was dead. But one that is dead and alive in turn does not begin anew each time.
+            Liveness::Dead => report.hears_us_at + now.since(report.liveness_since),
+            Liveness::Unheard | Liveness::Absent => now,
+        };
         report.hears_us = heartbeat.heard;
         report.supervise_age = heartbeat.supervise_age;
         report.config_differs = said.config_hash != self.own_config;
@@ -381,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_hears_us_since_it_heard_something_new_or_was_heard_again_itself() {
+    fn a_peer_hears_us_since_it_heard_something_new_and_is_not_deaf_while_it_is_dead() {
         let mut d = detector();
         let hears = |sequence, heard| Heartbeat {
             heard: Serial { incarnation: 1, sequence: heard },
@@ -392,8 +396,9 @@ mod tests {
             assert_eq!(d.report().hears_us_at, at(since));
         }
         d.deadline_passed(at(1300));
+        assert_eq!(d.report().liveness, Liveness::Dead);
         d.heartbeat_received(&hears(5, 6), 0, Arrival::Newest, at(2000));
-        assert_eq!(d.report().hears_us_at, at(2000));
+        assert_eq!(d.report().hears_us_at, at(500 + 700), "the 700 ms that it was dead do not count");
     }
 
     #[test]

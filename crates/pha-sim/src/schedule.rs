@@ -249,7 +249,7 @@ impl Draw {
         let ms = self.one_of(&[100, 300, 700, 2000, 5000]) + self.rng.u64(0..500);
         match self.rng.u8(0..4) {
             0 => Fault::Suspend { node, ms },
-            1 => Fault::Starve { node, ms: self.one_of(&[0, 0, 20, 100, 250]) },
+            1 => Fault::Starve { node, ms: self.one_of(&[0, 0, 20, 100, 400]) },
             _ => Fault::Stall { node, program: self.program(), ms },
         }
     }

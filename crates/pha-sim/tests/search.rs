@@ -29,6 +29,6 @@ fn a_promise_that_cannot_be_kept_is_found_broken_on_the_shortest_way() {
     let found = search(&Limits { depth: 3, threads: 2, two_holders: Duration::ZERO, ..Limits::default() });
     let violation = found.violation.expect("a split that heals has two holders for a moment");
     println!("{violation}");
-    assert_eq!(violation.choices.len(), 1 + 3, "{violation}");
+    assert_eq!(violation.choices.len(), 1 + 2, "{violation}");
     assert!(violation.story.contains("lb1 is connected again"), "{violation}");
 }
