@@ -267,7 +267,7 @@ fn asking_a_peer_to_get_ready_changes_no_decision() {
     let mut count = 0_u32;
     every_view(|view| {
         count += 1;
-        if view.offline == OfflineRequest::None && count % 11 == 0 {
+        if view.offline == OfflineRequest::None && count.is_multiple_of(11) {
             assert_eq!(decide(&asking(view)), decide(view), "{view:?}");
         }
     });
