@@ -108,6 +108,11 @@ fn a_switchover_back_is_asked_for_on_the_node_that_has_taken_over() {
         c.apply(&Fault::Switchover { node, to: Some(1 - node) });
         c.until(500, "the other is ONLINE", |c| c.active() == [1 - node]);
         c.pass(2000);
+        let over = c.nodes[node].report().unwrap().handover.unwrap();
+        assert!(over.taken.is_some() && over.gave_up.is_none(), "{over:?}");
     }
+    c.pass(1000);
+    let first = c.nodes[0].report().unwrap().handover.unwrap();
+    assert!(first.gave_up.is_none(), "a wish that was followed begins again: {first:?}");
     assert_eq!(c.audit.two(), 0);
 }

@@ -515,7 +515,7 @@ mod tests {
             }
             count += 1;
         }
-        assert_eq!(count, 22);
+        assert_eq!(count, 23);
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl Supervisor {
             in_time || self.is_handing_over()
         } else {
             // What another start of supervise released is not this one's to see through.
-            self.is_agreed(leave) || (in_time && self.role == Role::Active)
+            // Nor is one that is over begun again when the service has come back meanwhile.
+            let over = self.handover.is_some_and(|handover| handover.wish == leave.since && handover.is_over());
+            self.is_agreed(leave) || (in_time && !over && self.role == Role::Active)
         };
         holds && self.given_up != Some(leave.since)
     }
