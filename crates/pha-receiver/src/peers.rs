@@ -113,11 +113,22 @@ impl Peers {
         self.found(&found, now);
         self.feed(DetectorInput::DeadlinePassed, now);
         for (peer, detector) in self.peers.iter_mut().zip(self.detectors.all()) {
-            let dead = detector.report().liveness == Liveness::Dead;
-            let died = !std::mem::replace(&mut peer.dead, dead) && dead;
-            // Without a key a peer that was installed anew must be heard again; with one, only an operator may say so.
-            if died && !codec.is_authentic() {
-                peer.guard.forget();
+            let report = detector.report();
+            let dead = report.liveness == Liveness::Dead;
+            let (node, since) = (&peer.node.name, now.since(report.heard_at.unwrap_or_default()));
+            match (std::mem::replace(&mut peer.dead, dead), dead) {
+                (false, true) => {
+                    match report.heard_at {
+                        Some(_) => log::warn!("{node} has been silent for {} ms: it counts as dead", since.as_millis()),
+                        None => log::warn!("{node} has not been heard since this program started: it counts as dead"),
+                    }
+                    // Without a key a peer that was installed anew must be heard again; with one, only an operator may say so.
+                    if !codec.is_authentic() {
+                        peer.guard.forget();
+                    }
+                }
+                (true, false) => log::info!("{node} is heard again"),
+                (true, true) | (false, false) => {}
             }
         }
     }
