@@ -90,7 +90,9 @@ pub fn address_node(id: usize, name: &str) -> Result<()> {
 
 /// Removes what [`build_bridge`] and [`build_node`] made; what is gone already does not matter.
 pub fn remove(names: &[String]) {
-    for name in names {
+    for (index, name) in names.iter().enumerate() {
+        // The kernel takes its time to remove what is in a namespace; the next lab may need the name before.
+        let _ = ip(&format!("link del p{}", index + 1));
         let _ = ip(&format!("netns del {name}"));
     }
     let _ = ip("link del br0");
