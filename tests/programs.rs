@@ -116,6 +116,7 @@ fn a_node_rebooted_with_a_stale_database_stands_by() {
         let mut eyes = Onlookers::start(lab)?;
         let boot_id = one.record().boot_id;
         one.crash()?;
+        eyes.saw_change_to(lab, two.name(), SOON)?;
         lab.wait(SOON, "lb2 is active", || two.is_active())?;
         eyes.look_anew();
         let stale = std::fs::read(one.home().join("var/status.dat"))?;

@@ -66,7 +66,9 @@ impl Supervisor {
         if self.resources[index].settings.leased {
             quiet_moment(latest, self.now)
         } else {
-            own_moment(latest, interval, index, self.resources.len())
+            // What costs no process is looked at together, so that supervise wakes once for all.
+            let place = if self.is_watched(index) { 0 } else { index };
+            own_moment(latest, interval, place, self.resources.len())
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pha_core::Term;
+use pha_core::{Role, Term};
 
 use crate::clock::{Micros, micros};
 use crate::cluster::Cluster;
@@ -17,7 +17,8 @@ const LONGEST_PLAN: Duration = Duration::from_secs(34);
 pub(super) struct Watch {
     invariants: Vec<Box<dyn Invariant>>,
     seen: usize,
-    highest: [Term; 2],
+    /// The term that each node last acted under.
+    acted: [Term; 2],
     /// The first promise that was broken.
     pub(super) broken: Option<String>,
     two_holders: Micros,
@@ -26,11 +27,11 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches `c` from now on.
     pub(super) fn new(c: &Cluster, two_holders: Duration) -> Self {
-        let highest = [0, 1].map(|n| highest_term(&c.nodes[n]));
+        let acted = [0, 1].map(|n| acts_under(&c.nodes[n]).unwrap_or_default());
         Self {
             invariants: invariants::without_memory(),
             seen: c.happened.len(),
-            highest,
+            acted,
             broken: None,
             two_holders: micros(two_holders),
         }
@@ -67,9 +68,10 @@ impl Watch {
             return Err(format!("two nodes act under term {one}"));
         }
         for (n, node) in c.nodes.iter().enumerate() {
-            let highest = highest_term(node);
-            if highest < std::mem::replace(&mut self.highest[n], highest) {
-                return Err(format!("{} has forgotten a term", name(n)));
+            if let Some(term) = acts_under(node)
+                && term < std::mem::replace(&mut self.acted[n], term)
+            {
+                return Err(format!("{} acts under an earlier term than before", name(n)));
             }
             let progress = node.report().and_then(|report| report.progress_until);
             if progress.is_some_and(|until| until.since(node.local(c.now)) > LONGEST_PLAN) {
@@ -86,6 +88,6 @@ impl Watch {
     }
 }
 
-fn highest_term(node: &Node) -> Term {
-    node.report().map_or(Term::NONE, |report| report.highest_term)
+fn acts_under(node: &Node) -> Option<Term> {
+    (node.role() == Role::Active).then(|| node.term())
 }
