@@ -50,6 +50,12 @@ pub struct ManyOptions {
     pub seconds: u64,
 }
 
+impl Default for ManyOptions {
+    fn default() -> Self {
+        Self { resources: 100, seconds: 20 }
+    }
+}
+
 /// How resources are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -86,14 +92,25 @@ impl Kind {
 pub fn run(options: ManyOptions) -> Result<ExitCode> {
     println!("{:<58} {:>8} {:>8}  % of one core", "figure", "measured", "bar");
     let mut kept = true;
-    for kind in Kind::ALL {
-        let share = measure(kind, options)?;
+    for (kind, share) in Kind::ALL.into_iter().zip(shares(options)?) {
         kept &= share <= kind.bar();
         let figure = format!("{} resources checked every 2 s: {}", options.resources, kind.name());
         println!("{figure:<58} {share:>8.2} {:>8.2}", kind.bar());
     }
     println!("{}", if kept { "every bar was kept" } else { "a bar was missed" });
     Ok(ExitCode::from(u8::from(!kept)))
+}
+
+/// Percent of one core that the checks of each kind cost, scripts first.
+///
+/// # Errors
+/// As [`run`].
+pub fn shares(options: ManyOptions) -> Result<[f64; 4]> {
+    let mut shares = [0.0; 4];
+    for (share, kind) in shares.iter_mut().zip(Kind::ALL) {
+        *share = measure(kind, options)?;
+    }
+    Ok(shares)
 }
 
 /// The percentage of one core that the checks of `kind` cost; an error if one was late or left out.

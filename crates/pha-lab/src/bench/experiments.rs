@@ -202,8 +202,11 @@ pub(super) const ALL_EXPERIMENTS: &[Experiment] = &[
         lines: &[],
         rivals: &[],
         most_runs: (1, 0),
-        seconds: |_| 1,
-        figures: &[Figure::new("100 resources with script checks: % of one core", Unit::Percent, &[Bar::Most(15.0)])],
+        seconds: |_| 120,
+        figures: &[
+            Figure::new("100 resources with script checks: % of one core", Unit::Percent, &[Bar::Most(15.0)]),
+            Figure::new("100 resources with built-in checks: % of one core", Unit::Percent, &[Bar::Most(1.0)]),
+        ],
         run: super::many,
     },
 ];

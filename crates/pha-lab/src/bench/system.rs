@@ -118,11 +118,12 @@ impl System {
     }
 }
 
-/// Microseconds from the verdict that the peer is dead to the beginning of the last start, as `node` says of the last
-/// takeover; `None` where it does not say so.
+/// Microseconds from the verdict that the peer is dead to the beginning of the last start, as `node` says of its last
+/// takeover; `None` if it says nothing.
 pub(super) fn takeover_overhead(node: &Node) -> Result<Option<f64>> {
-    let history: serde_json::Value =
-        serde_json::from_str(&node.order(&["history", "--json"])?).context("history --json")?;
-    let steps = history.as_array().cloned().unwrap_or_default();
-    Ok(steps.iter().rev().find_map(|step| step.get("stages")?.get("last_start_us")?.as_f64()))
+    let status: serde_json::Value =
+        serde_json::from_str(&node.order(&["status", "--json"])?).context("status --json")?;
+    let moves = status["moves"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let takeover = moves.iter().rev().find(|step| step["kind"] == "takeover");
+    Ok(takeover.and_then(|step| step["overhead_us"].as_f64()))
 }
