@@ -26,7 +26,7 @@ use crate::place::Place;
 /// Questions in one window.
 const QUESTIONS: u32 = 15;
 /// They are not closer than this, however short the window.
-const CLOSEST: Duration = Duration::from_millis(1);
+const CLOSEST: Duration = Duration::from_micros(250);
 
 /// An Ethernet address.
 pub type LinkAddress = [u8; 6];
@@ -63,6 +63,10 @@ struct Burst {
     window: Duration,
     next: Duration,
     sequence: u16,
+    /// Questions that the device took.
+    asked: u32,
+    /// Why the last one could not be sent: a full queue takes the next.
+    unasked: Option<io::Error>,
     claimed: Option<LinkAddress>,
     echo_sent: bool,
     answered: bool,
@@ -86,6 +90,8 @@ impl Prober {
             window,
             next: now,
             sequence: 0,
+            asked: 0,
+            unasked: None,
             claimed: None,
             echo_sent: false,
             answered: false,
@@ -156,26 +162,39 @@ fn open_pinger(place: &Place) -> Result<Pinger, String> {
 impl Burst {
     fn advance(&mut self, tools: &mut Tools, place: &Place, now: Duration) -> io::Result<Option<Answer>> {
         let Some(asker) = &tools.asker else { return Ok(Some(Answer::Silent(None))) };
-        if self.claimed.is_none()
-            && let Some(mac) = asker.claimed()?
+        // Read also when it is known: what is left there would wake us for ever.
+        if let Some(mac) = asker.claimed()?
+            && self.claimed.is_none()
         {
             self.claimed = Some(mac);
             self.until = self.until.max(now + self.window / 2);
         }
-        let due = now >= self.next && now < self.until;
-        if due {
+        // Whoever was held up asks all the same, and hears the last answer: one lost datagram is no silence.
+        let spacing = (self.window / QUESTIONS).max(CLOSEST);
+        if now >= self.next && (now < self.until || u32::from(self.sequence) < QUESTIONS) {
             self.echo(&mut tools.pinger, place);
-            asker.ask()?;
-            self.next = now + (self.window / QUESTIONS).max(CLOSEST);
+            match asker.ask() {
+                Ok(()) => self.asked += 1,
+                Err(error) => self.unasked = Some(error),
+            }
+            self.next = now + spacing;
+            self.until = self.until.max(self.next);
         }
         let echoes = tools.pinger.as_mut().map(|pinger| pinger.receive()).unwrap_or_default();
         self.answered |= echoes.iter().any(|(from, _)| *from == place.address);
         Ok(match (self.claimed, &self.no_echo) {
             (Some(mac), _) if self.answered => Some(Answer::Held(mac, None)),
             (Some(mac), Some(reason)) if !self.echo_sent => Some(Answer::Held(mac, Some(reason.clone()))),
-            (claimed, _) if now >= self.until => Some(Answer::Silent(claimed)),
+            (None, _) if self.is_over(now) && self.asked == 0 => {
+                return self.unasked.take().map_or(Ok(Some(Answer::Silent(None))), Err);
+            }
+            (claimed, _) if self.is_over(now) => Some(Answer::Silent(claimed)),
             _ => None,
         })
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        now >= self.until && u32::from(self.sequence) >= QUESTIONS
     }
 
     /// Sends an echo, unless it is known that none can be.

@@ -23,6 +23,8 @@ const QUICK: u32 = 10;
 /// How often a suspect peer is asked before it is dead. With 30 % of all datagrams lost each way a question remains without
 /// its answer half of the time; this many do once in a million suspicions.
 const QUESTIONS: u32 = 20;
+/// And no more than this in one suspicion, however long it is drawn out: the receiver that should end it may be dead.
+const MOST_QUESTIONS: u32 = 10 * QUESTIONS;
 /// Questions come no faster, whatever the times: a peer writes its status database for each.
 const FASTEST: Duration = Duration::from_micros(250);
 
@@ -99,6 +101,8 @@ pub struct Beat {
     settings: BeatSettings,
     said: Option<Said>,
     suspicion: bool,
+    /// Questions since it began.
+    asked: u32,
     answered: BTreeMap<NodeId, Serial>,
     copies: u32,
     next: BootTime,
@@ -115,6 +119,7 @@ impl Beat {
             settings,
             said: None,
             suspicion: false,
+            asked: 0,
             answered: BTreeMap::new(),
             copies: 0,
             next: now,
@@ -153,7 +158,9 @@ impl Beat {
             self.copies = self.copies.saturating_sub(1);
         }
         // An answer that wanted an answer would be answered: two nodes that suspect a third would never rest.
-        self.round(now, self.suspicion && !only_answers)
+        let asks = self.asks() && !only_answers;
+        self.asked += u32::from(asks);
+        self.round(now, asks)
     }
 
     /// When the next round is due; `None` while silent.
@@ -182,7 +189,7 @@ impl Beat {
     /// Whether a peer is suspect, so that beats are quick and ask for an answer.
     #[must_use]
     pub const fn asks(&self) -> bool {
-        self.suspicion
+        self.suspicion && self.asked < MOST_QUESTIONS
     }
 
     /// What to say as the process ends: a node that left repeats it once, any other word would outlive its truth.
@@ -207,6 +214,7 @@ impl Beat {
         let suspicion = peers.iter().any(|peer| peer.liveness == Liveness::Suspect);
         if suspicion && !self.suspicion {
             self.next = now;
+            self.asked = 0;
         }
         self.suspicion = suspicion;
         for peer in peers {
@@ -217,7 +225,7 @@ impl Beat {
     }
 
     fn pause(&self) -> Duration {
-        if self.suspicion {
+        if self.asks() {
             self.settings.question_pause()
         } else if self.copies > 0 {
             self.settings.interval / QUICK

@@ -4,6 +4,7 @@ mod virtual_node;
 
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::ResourceState;
+use pha_core::resource::Call;
 use pha_core::supervisor::{Command, Event, Note, Outside, Settings};
 use pha_core::{Gateway, Heartbeat, Reason, Role, Saying, Serial, Term, Word};
 use virtual_node::{DEAD, INTERVAL, VirtualNode, World, at, ms, node, settings};
@@ -278,4 +279,25 @@ fn a_prediction_goes_on_with_the_failures_and_the_unfit_time_of_another() {
     assert_eq!((report.saying.fit, report.unfit_until, scene.failures()), (false, Some(at(9000)), 2));
     scene.node.supervisor.resume(None, &[1, 0]);
     assert_eq!((scene.node.supervisor.report().unfit_until, scene.failures()), (Some(at(9000)), 1));
+}
+
+#[test]
+fn a_takeover_that_was_asleep_begins_nothing_before_it_knows_how_things_stand() {
+    let is_start = |command: &Command| matches!(command, Command::Run { call: Call::Start, .. });
+    let mut scene = Scene::new(Settings { gateway: false, ..settings(1) });
+    scene.world.slow = true;
+    scene.hears(Word::Online, Gateway::Off, 0);
+    scene.pass(1000);
+    scene.hears(Word::Online, Gateway::Off, 1000);
+    scene.pass(100);
+    assert_eq!(scene.commanded(is_start), 1, "the first of two resources is being started");
+    scene.now += 5000;
+    for event in scene.node.what_ended(&scene.world, scene.now) {
+        scene.feed(event);
+    }
+    scene.pass(DEAD - 1);
+    assert_eq!(scene.commanded(is_start), 0, "the peer may have the other one by now");
+    scene.pass(1);
+    let start = scene.node.commands.drain(..).find(is_start);
+    assert!(matches!(start, Some(Command::Run { resource: 1, sole: true, .. })), "{start:?}");
 }

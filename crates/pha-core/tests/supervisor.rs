@@ -173,7 +173,8 @@ fn who_is_asked_checks_and_stores_its_term_before_it_is_ready_and_starts_at_once
     let reserved = s.report().highest_term;
     let left = Word::Left { cause: LeaveCause::Operator };
     let commands = s.handle(hears_asked(left, asked(110), 120), at(120));
-    assert!(!commands.contains(&Command::StoreTerm), "{commands:?}");
+    assert!(commands.contains(&Command::PublishTerm) && !commands.contains(&Command::StoreTerm), "{commands:?}");
+    let commands = s.handle(Event::TermStored(true), at(121));
     let starts = |c: &Command| matches!(c, Command::Run { call: Call::Start, term, .. } if *term == reserved);
     assert!(commands.iter().any(starts), "{commands:?}");
 }

@@ -19,8 +19,8 @@ use crate::peers::Peers;
 const TICK: Duration = Duration::from_secs(1);
 /// A tick waits so long for a heartbeat that wakes the receiver anyway, or comes so much earlier with one.
 const WITH_A_HEARTBEAT: Duration = Duration::from_millis(100);
-/// How long hearing waits for the disk, once when it stalls.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// Hearing waits this part of an interval for the disk, once when it stalls: 20 ms by default.
+const PATIENCE: u32 = 10;
 
 /// The receiver and all it knows.
 pub struct Receiver {
@@ -28,6 +28,7 @@ pub struct Receiver {
     peers: Peers,
     codec: Codec,
     publisher: Publisher<ReceiverSection>,
+    patience: Duration,
     published: Vec<PeerReport>,
     next_tick: BootTime,
 }
@@ -48,6 +49,7 @@ impl Receiver {
             peers: Peers::new(&daemon.config, &daemon.me, &record.receiver.peers, (resolver, &known), now),
             codec,
             publisher: Publisher::new(daemon)?,
+            patience: daemon.config.heartbeat_interval / PATIENCE,
             published: Vec::new(),
             next_tick: now,
         })
@@ -95,7 +97,7 @@ impl Receiver {
 
     fn publish(&mut self, pid: u32, now: BootTime) {
         let section = self.section(pid, now);
-        self.publisher.publish(section, Durability::Volatile, PATIENCE);
+        self.publisher.publish(section, Durability::Volatile, self.patience);
     }
 
     fn section(&mut self, pid: u32, now: BootTime) -> ReceiverSection {

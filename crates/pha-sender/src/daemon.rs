@@ -17,8 +17,8 @@ use crate::routes::Routes;
 const TICK: Duration = Duration::from_secs(1);
 /// It waits so long for a beat that wakes the sender anyway, or comes so much earlier with one.
 const WITH_A_BEAT: Duration = Duration::from_millis(100);
-/// How long the beat waits for the disk, once when it stalls.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// The beat waits this part of an interval for the disk, once when it stalls: 20 ms by default.
+const PATIENCE: u32 = 10;
 /// How often a farewell is said, since nobody repeats it.
 const FAREWELLS: u32 = 3;
 const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
@@ -34,6 +34,7 @@ pub struct Sender {
     record: Record,
     section: SenderSection,
     publisher: Publisher<SenderSection>,
+    patience: Duration,
     next_tick: BootTime,
 }
 
@@ -53,6 +54,7 @@ impl Sender {
             record: Record::default(),
             section: SenderSection { pid: std::process::id(), ..SenderSection::default() },
             publisher: Publisher::new(daemon)?,
+            patience: daemon.config.heartbeat_interval / PATIENCE,
             next_tick: now,
         };
         sender.read(&daemon.database);
@@ -168,7 +170,7 @@ impl Sender {
     fn publish(&mut self, now: BootTime) {
         self.section.tick = now;
         self.next_tick = now + TICK;
-        let written = self.publisher.publish(self.section.clone(), Durability::Volatile, PATIENCE);
+        let written = self.publisher.publish(self.section.clone(), Durability::Volatile, self.patience);
         self.note(Some(written));
     }
 
@@ -214,6 +216,7 @@ mod tests {
             record: Record::default(),
             section: SenderSection::default(),
             publisher: Publisher::with(Writer::start("writer").unwrap(), nowhere).unwrap(),
+            patience: config.heartbeat_interval / PATIENCE,
             next_tick: now,
         }
     }

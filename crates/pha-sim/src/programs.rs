@@ -295,10 +295,15 @@ impl Cluster {
             }
             Command::StoreTerm => {
                 let stored = self.publish(n, supervise);
+                supervise.could_publish = stored;
                 if stored {
                     self.nodes[n].lasting = supervise.core.report().highest_term;
                 }
                 return Some(Event::TermStored(stored));
+            }
+            Command::PublishTerm => {
+                supervise.could_publish = self.publish(n, supervise);
+                return Some(Event::TermStored(supervise.could_publish));
             }
             Command::Run { resource, call, limit, lease, sole, .. } => {
                 self.run_agent(n, resource, call, limit, (lease, sole));

@@ -150,10 +150,8 @@ impl Supervise {
         }
         if woken.record_changed || now >= self.next_look {
             self.next_look = now + TICK;
-            let outside = self.look_outside(now);
-            if outside != self.outside {
-                self.outside = outside.clone();
-                events.push(Event::OutsideChanged(Box::new(outside)));
+            if self.has_news(now) {
+                events.push(Event::OutsideChanged(Box::new(self.outside.clone())));
             }
             let carrier = self.has_carrier();
             if std::mem::replace(&mut self.carrier, carrier) != carrier {
@@ -179,11 +177,27 @@ impl Supervise {
     fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let now = now();
-            for command in self.recorder.feed(&mut self.supervisor, SuperviseInput::Happened(event), now) {
-                events.extend(self.carry_out(command, now));
+            // The disk took its time, and the world went on: what was learned with the answer comes before it.
+            if matches!(event, Event::TermStored(_)) && self.has_news(now()) {
+                self.hand_over(Event::OutsideChanged(Box::new(self.outside.clone())), &mut events);
             }
+            self.hand_over(event, &mut events);
         }
+    }
+
+    fn hand_over(&mut self, event: Event, events: &mut VecDeque<Event>) {
+        let now = now();
+        for command in self.recorder.feed(&mut self.supervisor, SuperviseInput::Happened(event), now) {
+            events.extend(self.carry_out(command, now));
+        }
+    }
+
+    /// Looks at the record; whether it says something new about others.
+    fn has_news(&mut self, now: BootTime) -> bool {
+        let outside = self.look_outside(now);
+        let news = outside != self.outside;
+        self.outside = outside;
+        news
     }
 
     /// Does what the core wanted at `decided`; some of it has an answer at once.
@@ -193,11 +207,8 @@ impl Supervise {
                 let published = self.publish(Durability::Volatile, PATIENCE)?;
                 self.note_published(published)
             }
-            Command::StoreTerm => {
-                let published = self.publish(Durability::Lasting, TERM_PATIENCE);
-                let stored = published.is_some_and(|published| self.note_record(published) == Some(true));
-                Some(Event::TermStored(stored))
-            }
+            Command::StoreTerm => Some(self.store_term(Durability::Lasting)),
+            Command::PublishTerm => Some(self.store_term(Durability::Volatile)),
             Command::Run { resource, call, limit, reason, term, lease, sole } => {
                 let (lease, window) = (lease.then_some(self.lease), self.window);
                 self.runner
@@ -221,6 +232,14 @@ impl Supervise {
                 None
             }
         }
+    }
+
+    fn store_term(&mut self, durability: Durability) -> Event {
+        let published = self.publish(durability, TERM_PATIENCE);
+        let stored = published.is_some_and(|published| self.note_record(published) == Some(true));
+        // The core takes it for a publication like any other: the next one that succeeds is news.
+        self.could_publish = stored;
+        Event::TermStored(stored)
     }
 
     /// `None` if there is nothing to be said yet.

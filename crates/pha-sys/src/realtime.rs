@@ -65,8 +65,8 @@ pub fn lower_before_exec() {
 /// In the parent, as soon as the child `process` is executed.
 pub fn make_ordinary(process: u32) {
     if is_realtime() {
-        // It fails for a child that has ended already.
-        let _ = schedule(process.cast_signed(), libc::SCHED_OTHER, 0);
+        // It fails for a child that has ended already. Who cleared the flag would need more than the limit permits.
+        let _ = schedule(process.cast_signed(), libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0);
     }
 }
 

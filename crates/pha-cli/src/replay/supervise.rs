@@ -160,6 +160,9 @@ fn ordered(machine: &Supervisor, command: &Command) -> Option<Told> {
         Command::Publish => Told::routine("command", "publish"),
         Command::Ping => Told::routine("command", "ask the gateways"),
         Command::StoreTerm => Told::new("command", format!("store term {}", machine.report().saying.term)),
+        Command::PublishTerm => {
+            Told::new("command", format!("publish term {}, stored beforehand", machine.report().saying.term))
+        }
         Command::Exit => Told::new("command", "end"),
         Command::Cancel { resource } => Told::new("command", format!("cancel {}", resource_name(machine, *resource))),
         Command::Run { resource, call, limit, reason, term, lease, sole } => {

@@ -82,12 +82,8 @@ impl Supervisor {
         self.preparation = None;
         self.plan = Some(Plan::up(&self.resources, false, self.now));
         self.note_takeover(reason);
-        self.claiming = reserved.is_none();
-        if self.claiming {
-            self.commands.push(Command::StoreTerm);
-        } else {
-            self.owes_release = false;
-        }
+        self.claiming = true;
+        self.commands.push(if reserved.is_some() { Command::PublishTerm } else { Command::StoreTerm });
     }
 
     pub(super) fn term_stored(&mut self, stored: bool) {
@@ -96,7 +92,9 @@ impl Supervisor {
             return;
         }
         if stored {
-            self.note_stored();
+            if self.reserved_term().is_none() {
+                self.note_stored();
+            }
             // Only now: before, a claim may come to nothing, and what a release left up would be forgotten.
             self.owes_release = false;
             return;
@@ -173,6 +171,10 @@ impl Supervisor {
             return;
         }
         let Some(plan) = &mut self.plan else { return };
+        // Whoever was away may have been relieved: nothing is begun, or renewed, before it is known how things stand.
+        if plan.direction == Direction::Starting && self.decision.action == Action::Pause {
+            return;
+        }
         if plan.verifying {
             self.check_touched();
             return;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Command, Ending, Note, Supervisor};
 use crate::decide::{Action, View, Witness, decide};
+use crate::heartbeat::Saying;
 use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState};
@@ -53,10 +54,13 @@ impl Supervisor {
     fn nobody_else_can_hold(&self) -> bool {
         // A silent peer that stood by may be taking over in this very moment, for the same silence.
         let may_claim = |peer: &PeerReport| {
-            !peer.saying.is_some_and(|saying| matches!(saying.word, Word::Online | Word::Left { .. } | Word::Kept))
+            let gone = matches!(peer.liveness, Liveness::Dead | Liveness::Absent);
+            let held = |saying: Saying| matches!(saying.word, Word::Online | Word::Left { .. } | Word::Kept);
+            !gone || !peer.saying.is_some_and(held)
         };
         matches!(self.cause, Reason::PeerDead | Reason::PeerLeft)
             && self.own_term > Term::NONE
+            && self.away_since.is_none()
             && !self.outside.peers.iter().any(may_claim)
     }
 

@@ -149,6 +149,9 @@ pub enum Command {
     Publish,
     /// Publish it durably, then answer with [`Event::TermStored`]: no resource starts under a term that is not on disk.
     StoreTerm,
+    /// The term is on disk already: publish that it is acted under, then answer with [`Event::TermStored`]. No resource
+    /// starts while the heartbeat still says that this node stands by.
+    PublishTerm,
     /// Run an agent, or a built-in check; its end comes back as [`Event::CallFinished`].
     Run {
         /// Index of the resource.

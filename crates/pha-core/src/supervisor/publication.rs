@@ -118,7 +118,7 @@ impl Supervisor {
     /// Puts a publication before the runs: when something changed, once a [`TICK`], and before every renewal of a lease,
     /// so that the tick in the database is never older than the lease the kernel counts.
     pub(super) fn publish_first(&mut self, commands: Vec<Command>) -> Vec<Command> {
-        let said = |command: &Command| matches!(command, Command::Publish | Command::StoreTerm);
+        let said = |command: &Command| matches!(command, Command::Publish | Command::StoreTerm | Command::PublishTerm);
         let renews = |command: &Command| matches!(command, Command::Run { lease: true, .. });
         let report = self.report();
         let due = self.now >= self.next_tick || commands.iter().any(renews);
