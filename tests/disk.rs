@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use pha_lab::world::{self, scenario};
-use pha_lab::{Disk, Lab, LabOptions, Onlookers};
+use pha_lab::{Disk, Lab, LabOptions, Onlookers, Program};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -141,5 +141,26 @@ fn with_the_database_in_memory_a_disk_that_stalls_silences_nobody_and_a_reboot_f
         node.start()?;
         let remembers = || node.record().operator.wishes.maintenance && term(node) >= before;
         lab.wait(SOON, "term and wish are remembered", remembers).map(drop)
+    });
+}
+
+// What is shown can be written, what has to last cannot: the next write that succeeds is no sign that a term can be stored,
+// but one that fails is no reason never to try again either.
+#[test]
+fn a_standby_that_could_not_store_its_term_once_takes_over_when_it_can() {
+    scenario(LabOptions::default().volatile(), |lab| {
+        let test = "a_standby_that_could_not_store_its_term_once_takes_over_when_it_can";
+        let Some(disks) = disks(lab, test) else { return Ok(()) };
+        let active = lab.start_all()?;
+        let (standby, disk) = (lab.other(active), &disks[2 - active]);
+        let supervise = standby.pid(Program::Supervise)?;
+        disk.refuse(supervise)?;
+        lab.node(active).crash()?;
+        let waits = lab.stays(Duration::from_secs(6), "nobody takes over under a term that is not stored", || {
+            !standby.holds_address()
+        });
+        disk.accept(supervise)?;
+        waits?;
+        lab.wait(SOON, "it takes over", || standby.is_active()).map(drop)
     });
 }

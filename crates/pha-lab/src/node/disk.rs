@@ -58,6 +58,31 @@ impl Disk {
     pub fn thaw(&self) -> Result<()> {
         command::run("fsfreeze", ["--unfreeze".as_ref(), self.mounted.as_os_str()]).map(drop)
     }
+
+    /// From now on `process` can write nothing new to it, though it can write what it has open.
+    ///
+    /// # Errors
+    /// If the disk cannot be mounted once more where the process sees it.
+    pub fn refuse(&self, process: u32) -> Result<()> {
+        let mounted = self.mounted.to_string_lossy();
+        inside(process, &["mount", "--bind", &mounted, &mounted])?;
+        inside(process, &["mount", "-o", "remount,bind,ro", &mounted])
+    }
+
+    /// As before [`Self::refuse`].
+    ///
+    /// # Errors
+    /// If it did not refuse.
+    pub fn accept(&self, process: u32) -> Result<()> {
+        inside(process, &["umount", "--lazy", &self.mounted.to_string_lossy()])
+    }
+}
+
+/// `ip netns exec` gives each program mounts of its own.
+fn inside(process: u32, command: &[&str]) -> Result<()> {
+    let process = process.to_string();
+    let entered = ["--mount", "--target", &process].into_iter().chain(command.iter().copied());
+    command::run("nsenter", entered).map(drop)
 }
 
 impl Drop for Disk {
