@@ -126,6 +126,18 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         }
     }
 
+    /// Has `section`, which brings no news, written without waiting: [`Publisher::collect`] finds on some later wake what
+    /// became of it.
+    pub fn publish_later(&mut self, section: S) {
+        if self.late_since.is_some() {
+            self.note_late();
+        }
+        self.last = Some(section.clone());
+        self.number += 1;
+        self.late_since.get_or_insert_with(now);
+        self.hand_over(Task { number: self.number, section, durability: Durability::Volatile });
+    }
+
     /// For a daemon that starts: it must be able to write.
     ///
     /// # Errors

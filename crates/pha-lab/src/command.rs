@@ -53,11 +53,14 @@ pub fn signal(signal: &str, pids: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process is there and no zombie.
+/// Whether a process is there, and not all of its threads are zombies: the last one closes its files.
 fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // `PID (NAME) STATE …`, and the name may hold anything.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.into_iter().any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // `PID (NAME) STATE …`, and the name may hold anything.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    })
 }
 
 /// Runs a prepared command with captured output.

@@ -83,8 +83,11 @@ impl Receiver {
                 return Ok(());
             }
             let news = brings_news(&self.published, self.peers.reports());
-            if news || now + WITH_A_HEARTBEAT >= self.next_tick {
+            if news {
                 self.publish(std::process::id(), now);
+            } else if now + WITH_A_HEARTBEAT >= self.next_tick {
+                let section = self.section(std::process::id(), now);
+                self.publisher.publish_later(section);
             }
             self.peers.flush_trace(now);
         }

@@ -13,8 +13,8 @@ use pha_wire::Codec;
 
 use crate::routes::Routes;
 
-/// The sender's own sign of life.
-const TICK: Duration = Duration::from_secs(1);
+/// The sender's own sign of life. Only people look at it: each write wakes the other programs.
+const TICK: Duration = Duration::from_secs(2);
 /// It waits so long for a beat that wakes the sender anyway, or comes so much earlier with one.
 const WITH_A_BEAT: Duration = Duration::from_millis(100);
 /// The beat waits this part of an interval for the disk, once when it stalls: 20 ms by default.
@@ -88,7 +88,7 @@ impl Sender {
             if woken.terminate {
                 self.say_farewell(now);
                 self.section = SenderSection { pid: 0, running: false, ..self.section.clone() };
-                self.publish(now);
+                self.publish(now, true);
                 self.recorder.end(&self.beat, now);
                 return Ok(());
             }
@@ -160,18 +160,23 @@ impl Sender {
     fn tick(&mut self, now: BootTime) {
         let running = self.beat.is_running();
         let overwritten = self.publisher.was_overwritten(&mut self.record);
-        if now + WITH_A_BEAT >= self.next_tick || running != self.section.running || overwritten {
+        let news = running != self.section.running || overwritten;
+        if now + WITH_A_BEAT >= self.next_tick || news {
             self.section.running = running;
             self.section.errors = self.routes.errors();
-            self.publish(now);
+            self.publish(now, news);
         }
     }
 
-    fn publish(&mut self, now: BootTime) {
+    fn publish(&mut self, now: BootTime, news: bool) {
         self.section.tick = now;
         self.next_tick = now + TICK;
-        let written = self.publisher.publish(self.section.clone(), Durability::Volatile, self.patience);
-        self.note(Some(written));
+        if news {
+            let written = self.publisher.publish(self.section.clone(), Durability::Volatile, self.patience);
+            self.note(Some(written));
+        } else {
+            self.publisher.publish_later(self.section.clone());
+        }
     }
 
     fn note(&mut self, published: Option<Published>) {
