@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use pha_config::{Config, Node};
 use pha_core::BootTime;
-use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor, TICK};
+use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor};
 use pha_daemon::peers::Resolver;
 use pha_daemon::{Daemon, Program, Published, Publisher, Recorder, Woken, now, settings};
 use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
@@ -22,6 +22,8 @@ use pha_trace::SuperviseInput;
 use crate::notes;
 use crate::runner::{Ended, Run, Runner};
 
+/// What is outside is looked at this often even if nothing was written; a receiver at work writes more often.
+const LOOK: Duration = Duration::from_millis(1500);
 /// A receiver whose tick is older is stale: this node is deaf.
 const RECEIVER_STALE: Duration = Duration::from_millis(2500);
 
@@ -149,7 +151,7 @@ impl Supervise {
             self.read();
         }
         if woken.record_changed || now >= self.next_look {
-            self.next_look = now + TICK;
+            self.next_look = now + LOOK;
             if self.has_news(now) {
                 events.push(Event::OutsideChanged(Box::new(self.outside.clone())));
             }

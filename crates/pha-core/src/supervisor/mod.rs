@@ -469,7 +469,8 @@ impl Supervisor {
                 peer.progress_until,
                 Some(peer.word_since + s.lease),
                 Some(peer.hears_us_at + self.deaf_time()),
-                peer.heard_at.map(|at| at + s.dead_time),
+                // Whether a peer that left is silent; of others the receiver tells.
+                peer.heard_at.filter(|_| peer.liveness == Liveness::Absent).map(|at| at + s.dead_time),
             ]
         });
         own.into_iter().flatten().chain(checks).chain(peer_timers.flatten())
