@@ -17,8 +17,8 @@ use crate::start::Daemon;
 /// A trace that cannot be written is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What is recorded waits so long for its write, so that a daemon at rest seldom wakes its disk.
-const FLUSH: Duration = Duration::from_secs(4);
+/// What is recorded waits so long for its write: a daemon at rest wakes its disk once a second.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// The way to a machine's inputs.
 #[derive(Debug)]
