@@ -7,7 +7,7 @@
 //!
 //! A log that cannot be written must never stop a daemon: what the disk does not take is counted, and the number is
 //! told when there is room again. Nor must one that is written slowly: a [`Writer`] does it, and what does not fit into
-//! [`BACKLOG`] meanwhile is counted too. Control characters in a message (it may quote hostile input) are escaped, so
+//! `BACKLOG` meanwhile is counted too. Control characters in a message (it may quote hostile input) are escaped, so
 //! nobody can forge a line. What is logged does not depend on the environment.
 
 use std::ffi::OsStr;

@@ -2,7 +2,7 @@
 //! The only file that names the `netlink` crates.
 //!
 //! The kernel carries a request out while it is being sent, so that its answer waits as soon as the call returns; what does
-//! not come within [`PATIENCE`] is an error. Nothing is remembered here between two questions.
+//! not come within `PATIENCE` is an error. Nothing is remembered here between two questions.
 
 use std::io;
 use std::net::IpAddr;

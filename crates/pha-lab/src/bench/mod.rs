@@ -1,6 +1,6 @@
 //! `bin/bench`: what pha does beside keepalived, on one machine, with the same faults at the same moments.
 //!
-//! An experiment is a fault with its figures ([`experiments`]); a [`stage::Stage`] is one system on two nodes. Each
+//! An experiment is a fault with its figures (`experiments`); a `stage::Stage` is one system on two nodes. Each
 //! experiment runs on pha and at once after it on each rival, so that a busy machine disturbs both alike. Timings belong
 //! here and not into the tests: a shared machine may be slow, a test must not be flaky.
 
