@@ -243,29 +243,14 @@ impl Beat {
 mod tests {
     use super::*;
     use crate::detector::{DetectorSettings, PeerDetector};
-    use crate::node::Term;
-    use crate::word::{Direction, Gateway};
+    use crate::word::Direction;
 
     fn at(ms: u64) -> BootTime {
         BootTime::ZERO + Duration::from_millis(ms)
     }
 
     fn said(word: Word, tick: u64) -> Said {
-        Said {
-            saying: Saying {
-                word,
-                term: Term::NONE,
-                gateway: Gateway::Off,
-                fit: true,
-                willing: true,
-                config_hash: 0,
-                asks: None,
-                answer: None,
-            },
-            progress_until: None,
-            announce: true,
-            tick: at(tick),
-        }
+        Said { saying: Saying::healthy(word), progress_until: None, announce: true, tick: at(tick) }
     }
 
     fn beat() -> Beat {

@@ -235,8 +235,7 @@ pub fn brings_news<'a>(before: &[PeerReport], after: impl ExactSizeIterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Term;
-    use crate::word::{Gateway, LeaveCause};
+    use crate::word::LeaveCause;
 
     const INTERVAL: Duration = Duration::from_millis(200);
     const DEAD: Duration = Duration::from_millis(600);
@@ -255,16 +254,7 @@ mod tests {
         Heartbeat {
             node: NodeId::new(2).expect("2 is a node id"),
             serial: Serial { incarnation: 1, sequence },
-            saying: Saying {
-                word,
-                term: Term::NONE,
-                gateway: Gateway::Off,
-                fit: true,
-                willing: true,
-                config_hash: 7,
-                asks: None,
-                answer: None,
-            },
+            saying: Saying { config_hash: 7, ..Saying::healthy(word) },
             reply_wanted: false,
             heard: Serial::default(),
             supervise_age: Duration::ZERO,

@@ -38,6 +38,23 @@ pub struct Saying {
     pub answer: Option<Answer>,
 }
 
+impl Saying {
+    /// What a node says that is well, has decided nothing yet, tests no gateway, and asks and answers nobody.
+    #[must_use]
+    pub const fn healthy(word: Word) -> Self {
+        Self {
+            word,
+            term: Term::NONE,
+            gateway: Gateway::Off,
+            fit: true,
+            willing: true,
+            config_hash: 0,
+            asks: None,
+            answer: None,
+        }
+    }
+}
+
 /// A heartbeat as the datagram carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Heartbeat {

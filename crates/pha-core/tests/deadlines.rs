@@ -53,16 +53,8 @@ fn turn(scene: &mut Scene, dice: &mut Dice, now: u64) {
     let gateway = if dice.one_in(3) { Gateway::Lost } else { Gateway::Reachable };
     let term = Term::next(Term::NONE, node(if dice.one_in(2) { 1 } else { 3 }));
     let willing = !dice.one_in(4);
-    scene.peer = word.map(|word| Saying {
-        word,
-        term,
-        gateway,
-        fit: willing,
-        willing,
-        config_hash: 1,
-        asks: None,
-        answer: None,
-    });
+    scene.peer =
+        word.map(|word| Saying { term, gateway, fit: willing, willing, config_hash: 1, ..Saying::healthy(word) });
     scene.hears_us = !dice.one_in(4);
     scene.world.gateway_answers = !dice.one_in(3);
     scene.world.address_answers = dice.one_in(4);

@@ -6,7 +6,7 @@ use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::ResourceState;
 use pha_core::resource::Call;
 use pha_core::supervisor::{Command, Event, Note, Outside, Settings};
-use pha_core::{Gateway, Heartbeat, Reason, Role, Saying, Serial, Term, Word};
+use pha_core::{Gateway, Heartbeat, Reason, Role, Saying, Serial, Word};
 use virtual_node::{DEAD, INTERVAL, VirtualNode, World, at, ms, node, settings};
 
 /// A node, what surrounds it, and its clock in milliseconds.
@@ -66,16 +66,7 @@ impl Scene {
         let times = DetectorSettings { interval: ms(INTERVAL), dead_time: ms(DEAD), init_dead: ms(DEAD) };
         let (peer, heard) = (node(2), self.now - ago);
         let mut detector = PeerDetector::new(peer, vec!["10.0.0.2".into()], 1, times, at(heard));
-        let saying = Saying {
-            word,
-            term: Term::NONE,
-            gateway,
-            fit: true,
-            willing: true,
-            config_hash: 1,
-            asks: None,
-            answer: None,
-        };
+        let saying = Saying { gateway, config_hash: 1, ..Saying::healthy(word) };
         let serial = Serial { incarnation: 1, sequence: heard + 1 };
         let heartbeat =
             Heartbeat { node: peer, serial, saying, reply_wanted: false, heard: serial, supervise_age: ms(0) };

@@ -38,16 +38,7 @@ fn hears_asked(word: Word, asks: Option<Ask>, now: u64) -> Event {
     let heartbeat = Heartbeat {
         node,
         serial: Serial { incarnation: 1, sequence: now },
-        saying: Saying {
-            word,
-            term: Term::NONE,
-            gateway: Gateway::Off,
-            fit: true,
-            willing: true,
-            config_hash: 1,
-            asks,
-            answer: None,
-        },
+        saying: Saying { config_hash: 1, asks, ..Saying::healthy(word) },
         reply_wanted: false,
         heard: Serial::default(),
         supervise_age: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use pha_core::beat::{Beat, BeatSettings, Said};
-use pha_core::{Gateway, Saying, Term, Word};
+use pha_core::{Saying, Word};
 use pha_sys::writer::Writer;
 use pha_trace::{BeatInput, End, Entry, Segment};
 
@@ -21,16 +21,7 @@ fn beat() -> Beat {
 }
 
 fn said(ms: u64) -> BeatInput {
-    let saying = Saying {
-        word: Word::Online,
-        term: Term::NONE,
-        gateway: Gateway::Off,
-        fit: true,
-        willing: true,
-        config_hash: 0,
-        asks: None,
-        answer: None,
-    };
+    let saying = Saying::healthy(Word::Online);
     let said = Said { saying, progress_until: None, announce: true, tick: at(ms) };
     BeatInput::RecordChanged { said: Some(said), peers: Vec::new() }
 }

@@ -193,7 +193,7 @@ mod tests {
 
     use pha_core::detector::brings_news;
     use pha_core::heartbeat::Saying;
-    use pha_core::{Gateway, Serial, Term, Word};
+    use pha_core::{Serial, Word};
     use pha_sys::allocations::counted;
 
     use super::*;
@@ -202,16 +202,7 @@ mod tests {
         Heartbeat {
             node: node.id,
             serial: Serial { incarnation: 1, sequence },
-            saying: Saying {
-                word: Word::Online,
-                term: Term::NONE,
-                gateway: Gateway::Off,
-                fit: true,
-                willing: true,
-                config_hash: 0,
-                asks: None,
-                answer: None,
-            },
+            saying: Saying::healthy(Word::Online),
             reply_wanted: false,
             heard: Serial::default(),
             supervise_age: Duration::ZERO,

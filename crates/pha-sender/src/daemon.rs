@@ -199,8 +199,8 @@ mod tests {
     use std::sync::Arc;
 
     use pha_config::Config;
+    use pha_core::Word;
     use pha_core::heartbeat::Saying;
-    use pha_core::{Gateway, Term, Word};
     use pha_sys::allocations::counted;
     use pha_sys::writer::Writer;
 
@@ -230,16 +230,7 @@ mod tests {
     fn a_beat_allocates_nothing_on_its_way_from_the_timer_to_the_wire() {
         let mut now = BootTime::ZERO + TICK;
         let mut sender = sender(now);
-        let saying = Saying {
-            word: Word::Online,
-            term: Term::NONE,
-            gateway: Gateway::Off,
-            fit: true,
-            willing: true,
-            config_hash: 0,
-            asks: None,
-            answer: None,
-        };
+        let saying = Saying::healthy(Word::Online);
         let said = Said { saying, progress_until: None, announce: true, tick: now };
         sender.beat.record_changed(Some(said), &[], now);
         for beats in 1..=5 {

@@ -21,16 +21,7 @@ fn term() -> Term {
 }
 
 fn saying(word: Word) -> Saying {
-    Saying {
-        word,
-        term: term(),
-        gateway: Gateway::Reachable,
-        fit: true,
-        willing: true,
-        config_hash: 0xfeed_f00d,
-        asks: None,
-        answer: None,
-    }
+    Saying { term: term(), gateway: Gateway::Reachable, config_hash: 0xfeed_f00d, ..Saying::healthy(word) }
 }
 
 fn peer(node: usize, liveness: Liveness, word: Word) -> PeerReport {

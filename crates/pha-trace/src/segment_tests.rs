@@ -38,16 +38,7 @@ fn head() -> Head {
 
 fn saying() -> Saying {
     let term = Term::next(Term::NONE, id(2));
-    Saying {
-        word: Word::Online,
-        term,
-        gateway: Gateway::Reachable,
-        fit: true,
-        willing: true,
-        config_hash: 9,
-        asks: None,
-        answer: None,
-    }
+    Saying { term, gateway: Gateway::Reachable, config_hash: 9, ..Saying::healthy(Word::Online) }
 }
 
 fn detector() -> PeerDetector {

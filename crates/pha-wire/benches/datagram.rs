@@ -16,14 +16,10 @@ fn codec() -> Codec {
 
 fn heartbeat() -> Heartbeat {
     let saying = Saying {
-        word: Word::Online,
         term: Term::from_value(0x3fe),
         gateway: Gateway::Reachable,
-        fit: true,
-        willing: true,
         config_hash: 1,
-        asks: None,
-        answer: None,
+        ..Saying::healthy(Word::Online)
     };
     Heartbeat {
         node: NodeId::new(1).expect("1 is a node id"),

@@ -15,16 +15,7 @@ fn id(number: usize) -> NodeId {
 
 fn saying(word: Word) -> Saying {
     let term = Term::next(Term::NONE, id(1));
-    Saying {
-        word,
-        term,
-        gateway: Gateway::Reachable,
-        fit: true,
-        willing: true,
-        config_hash: 7,
-        asks: None,
-        answer: None,
-    }
+    Saying { term, gateway: Gateway::Reachable, config_hash: 7, ..Saying::healthy(word) }
 }
 
 fn resource(name: &str, state: ResourceState, at: At) -> ResourceReport {

@@ -7,7 +7,7 @@ use pha_core::beat::{Beat, BeatSettings, Said};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::gateway::{ECHOES, GatewayMonitor};
 use pha_core::report::{Liveness, PeerReport};
-use pha_core::{BootTime, Gateway, Heartbeat, LeaveCause, NodeId, Saying, Serial, Term, Word};
+use pha_core::{BootTime, Gateway, Heartbeat, LeaveCause, NodeId, Saying, Serial, Word};
 
 use super::table;
 
@@ -59,19 +59,6 @@ fn peer() -> NodeId {
     NodeId::new(2).expect("2 is a node id")
 }
 
-const fn saying(word: Word) -> Saying {
-    Saying {
-        word,
-        term: Term::NONE,
-        gateway: Gateway::Off,
-        fit: true,
-        willing: true,
-        config_hash: 0,
-        asks: None,
-        answer: None,
-    }
-}
-
 const LEFT: Word = Word::Left { cause: LeaveCause::Operator };
 const OFFLINE: Word = Word::Offline { clean: true };
 
@@ -80,7 +67,7 @@ fn hear(detector: &mut PeerDetector, word: Word, sequence: u64, arrival: Arrival
     let heartbeat = Heartbeat {
         node: peer(),
         serial: Serial { incarnation: 1, sequence },
-        saying: saying(word),
+        saying: Saying::healthy(word),
         reply_wanted: false,
         heard: none,
         supervise_age: Duration::ZERO,
@@ -197,7 +184,7 @@ impl Sender {
 
     /// Supervise publishes now.
     fn write(&mut self, word: Word, announce: bool) {
-        self.said = Some(Said { saying: saying(word), progress_until: None, announce, tick: self.now });
+        self.said = Some(Said { saying: Saying::healthy(word), progress_until: None, announce, tick: self.now });
         self.see(Liveness::Alive);
     }
 
