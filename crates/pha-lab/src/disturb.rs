@@ -19,6 +19,7 @@ use crate::lab::{Lab, LabOptions};
 use crate::network;
 use crate::node::{Node, Program};
 use crate::onlookers::Onlookers;
+use crate::usage::{self, Usage};
 use crate::world::{self, CtrlC};
 
 /// Longest wait for two healthy nodes.
@@ -80,14 +81,20 @@ pub fn run(options: &DisturbOptions) -> Result<ExitCode> {
 pub fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
     let holders = lab.watch_holders();
     let watches: Vec<_> = lab.nodes().iter().map(Watch::start).collect();
-    let before = lab.nodes().iter().map(Cost::of).collect::<Result<Vec<_>>>()?;
+    let daemons = lab.nodes().iter().map(daemons).collect::<Result<Vec<_>>>()?;
+    let before: Vec<_> = daemons.iter().map(|pids| Usage::of(pids)).collect();
     let began = Instant::now();
     let stops = disturb(lab, options)?;
     let took = began.elapsed();
-    let after = lab.nodes().iter().map(Cost::of).collect::<Result<Vec<_>>>()?;
     println!("{options:?}: {} s, {stops} stops", took.as_secs());
-    for ((node, watch), (before, after)) in lab.nodes().iter().zip(watches).zip(before.iter().zip(&after)) {
-        println!("{}: {}; {}", node.name(), watch.end()?.text(), after.text(before, took));
+    for ((node, watch), (before, pids)) in lab.nodes().iter().zip(watches).zip(before.iter().zip(&daemons)) {
+        let (percent, wakeups) = Usage::of(pids).rates(before, took);
+        println!(
+            "{}: {}; daemons: {wakeups:.1} wake-ups/s, {percent:.2} % of a core, {:.1} MiB PSS",
+            node.name(),
+            watch.end()?.text(),
+            usage::pss(pids)
+        );
     }
     let (moves, doubles) = (holders.moves(Duration::ZERO), holders.doubles().len());
     println!("failovers: {moves}, times with two holders: {doubles}");
@@ -235,55 +242,7 @@ impl Watch {
     }
 }
 
-/// What the three daemons of a node have cost so far.
-struct Cost {
-    wakes: u64,
-    ticks: u64,
-    pss: u64,
-}
-
-impl Cost {
-    fn of(node: &Node) -> Result<Self> {
-        let mut sum = Self { wakes: 0, ticks: 0, pss: 0 };
-        for program in Program::ALL {
-            let process = format!("/proc/{}", node.pid(program)?);
-            let stat = fs::read_to_string(format!("{process}/stat"))?;
-            let after_name = stat.rsplit_once(')').context("a stat line")?.1;
-            sum.wakes += number(&fs::read_to_string(format!("{process}/status"))?, "voluntary_ctxt_switches:")?;
-            sum.ticks +=
-                after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum::<u64>();
-            sum.pss += number(&fs::read_to_string(format!("{process}/smaps_rollup"))?, "Pss:")?;
-        }
-        Ok(sum)
-    }
-
-    /// Since `before`; the kernel counts processor time in hundredths of a second.
-    fn text(&self, before: &Self, time: Duration) -> String {
-        format!(
-            "daemons: {:.1} wake-ups/s, {:.2} % of a core, {:.1} MiB PSS",
-            (self.wakes - before.wakes) as f64 / time.as_secs_f64(),
-            (self.ticks - before.ticks) as f64 / time.as_secs_f64(),
-            self.pss as f64 / 1024.0
-        )
-    }
-}
-
-/// The number in the line that begins with `name`.
-fn number(text: &str, name: &str) -> Result<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} line"))?;
-    line.split_whitespace().next().and_then(|word| word.parse().ok()).with_context(|| format!("no number in {name}"))
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-    use super::*;
-
-    #[test]
-    fn a_line_of_proc_is_read_with_or_without_a_unit() {
-        let text = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t9\nPss:   77 kB\n";
-        assert_eq!(number(text, "voluntary_ctxt_switches:").unwrap(), 12);
-        assert_eq!(number(text, "Pss:").unwrap(), 77);
-        assert!(number(text, "Rss:").is_err());
-    }
+/// The process identifiers of the three daemons of a node.
+fn daemons(node: &Node) -> Result<Vec<u32>> {
+    Program::ALL.iter().map(|program| node.pid(*program)).collect()
 }

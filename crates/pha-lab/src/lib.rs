@@ -22,6 +22,7 @@ pub mod node;
 pub mod onlookers;
 pub mod scripts;
 pub mod server;
+pub mod usage;
 pub mod world;
 
 pub use client::{Client, Gap, Probe};

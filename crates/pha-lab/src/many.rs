@@ -16,10 +16,10 @@ use anyhow::{Context, Result, ensure};
 use pha_core::Status;
 use pha_core::report::ResourceState;
 
-use crate::command;
 use crate::home;
 use crate::lab::{Lab, LabOptions};
-use crate::node::{Node, Program};
+use crate::node::Program;
+use crate::usage::Usage;
 
 /// Longest wait for anything but the measurement.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,9 +129,11 @@ fn measure(kind: Kind, options: ManyOptions) -> Result<f64> {
     let up = || node.status() == Some(Status::Online);
     lab.wait(PATIENCE, "everything is up", up)?;
     std::thread::sleep(SETTLE);
-    let before = (cpu(node)?, Instant::now(), made(kind, dir.path(), &names, &target));
+    let supervise = [node.pid(Program::Supervise)?];
+    let before = (Usage::of(&supervise), Instant::now(), made(kind, dir.path(), &names, &target));
     std::thread::sleep(Duration::from_secs(options.seconds));
-    let (used, lasted) = (cpu(node)? - before.0, before.1.elapsed());
+    let lasted = before.1.elapsed();
+    let (percent, _) = Usage::of(&supervise).rates(&before.0, lasted);
     let rounds = lasted.as_secs() / INTERVAL.as_secs();
     for (name, (was, is)) in names.iter().zip(before.2.iter().zip(made(kind, dir.path(), &names, &target))) {
         let count = is - was;
@@ -142,7 +144,7 @@ fn measure(kind: Kind, options: ManyOptions) -> Result<f64> {
     if kind == Kind::Process {
         end_of_process_is_seen(&lab, target)?;
     }
-    Ok(used.as_secs_f64() / lasted.as_secs_f64() * 100.0)
+    Ok(percent)
 }
 
 /// How often each resource has been checked, where that can be seen from outside: by its script, or all of them at the port.
@@ -173,17 +175,6 @@ fn end_of_process_is_seen(lab: &Lab, target: Target) -> Result<()> {
 
 fn is_restarting(resources: &[pha_core::report::ResourceReport]) -> bool {
     resources.iter().any(|resource| resource.state != ResourceState::Up)
-}
-
-/// User and system time of supervise and of all children that it has waited for.
-fn cpu(node: &Node) -> Result<Duration> {
-    let pid = node.pid(Program::Supervise)?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // `PID (NAME) STATE …`, and the name may hold anything; utime, stime, cutime and cstime are fields 14 to 17.
-    let fields = stat.rsplit_once(") ").context("/proc/PID/stat")?.1.split_whitespace();
-    let ticks: u64 = fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
-    let per_second: u64 = command::run("getconf", ["CLK_TCK"])?.trim().parse()?;
-    Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
 }
 
 /// What the built-in checks look at. Dropping it ends the process.
