@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   active                              standby
-//!   asks ──────────────────────────────▶ checks its resources, stores its next term
+//!   asks ──────────────────────────────▶ checks its resources; its next term is on disk
 //!   releases ◀──────────────── answers   (ready, or why not: then nothing moves)
 //!   LEFT ──────────────────────────────▶ takes over
 //! ```

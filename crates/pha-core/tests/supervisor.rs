@@ -149,25 +149,38 @@ fn asked(at_ms: u64) -> Option<Ask> {
 }
 
 #[test]
-fn who_is_asked_checks_and_stores_its_term_before_it_is_ready_and_starts_at_once_when_the_other_has_left() {
+fn whoever_could_take_over_has_its_next_term_on_disk_and_starts_without_a_flush() {
+    let mut s = settled(settings());
+    let commands = s.handle(hears(Word::Online, 100), at(100));
+    assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
+    s.handle(Event::TermStored(true), at(112));
+    let report = s.report();
+    assert_eq!(report.saying.term, Term::NONE, "nobody is told of a term that is not acted under");
+    assert!(report.highest_term > Term::NONE);
+    let commands = s.handle(hears(Word::Left { cause: LeaveCause::Stopped }, 120), at(120));
+    assert!(commands.contains(&Command::PublishTerm) && !commands.contains(&Command::StoreTerm), "{commands:?}");
+    let starts =
+        |c: &Command| matches!(c, Command::Run { call: Call::Start, term, .. } if *term == report.highest_term);
+    assert!(!commands.iter().any(starts), "its heartbeat says first that it starts: {commands:?}");
+    let commands = s.handle(Event::TermStored(true), at(121));
+    assert!(commands.iter().any(starts), "{commands:?}");
+}
+
+#[test]
+fn who_is_asked_checks_before_it_is_ready() {
     let mut s = settled(settings());
     s.handle(hears(Word::Online, 100), at(100));
     let commands = s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
     assert!(commands.iter().any(|command| matches!(command, Command::Run { call: Call::Check, .. })), "{commands:?}");
-    assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
+    s.handle(checked(Outcome::Failed), at(111));
+    assert_eq!(s.report().saying.answer, None, "its next term is not on disk");
     s.handle(Event::TermStored(true), at(112));
-    assert_eq!(s.report().saying.answer, None, "its check has not ended");
-    s.handle(checked(Outcome::Failed), at(115));
-    let answer = s.report().saying.answer.expect("it is ready");
-    assert_eq!((answer.at, answer.unready), (at(110), None));
-    assert_eq!(s.report().saying.term, Term::NONE, "nobody is told of a term that is not acted under");
-    let reserved = s.report().highest_term;
-    let left = Word::Left { cause: LeaveCause::Operator };
-    let commands = s.handle(hears_asked(left, asked(110), 120), at(120));
-    assert!(commands.contains(&Command::PublishTerm) && !commands.contains(&Command::StoreTerm), "{commands:?}");
-    let commands = s.handle(Event::TermStored(true), at(121));
-    let starts = |c: &Command| matches!(c, Command::Run { call: Call::Start, term, .. } if *term == reserved);
-    assert!(commands.iter().any(starts), "{commands:?}");
+    let ready = s.report().saying.answer.map(|answer| (answer.at, answer.unready));
+    assert_eq!(ready, Some((at(110), None)));
+    s.handle(hears_asked(Word::Online, asked(130), 130), at(130));
+    assert_eq!(s.report().saying.answer, None, "asked anew, it checks anew");
+    s.handle(checked(Outcome::Failed), at(131));
+    assert!(s.report().saying.answer.is_some());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The active node releases as soon as the peer has answered that it is ready. If it answers that it is not, or not within
 //! [`Supervisor::answer_time`], the wish is given up and nothing has moved. The node that is asked checks all its resources
-//! once more and stores its next term, so that neither stands between LEFT and the first start.
+//! once more; its next term is on its disk already. So neither stands between LEFT and the first start.
 
 use std::time::Duration;
 
@@ -259,9 +259,10 @@ impl Supervisor {
         }
     }
 
-    /// While the checks run, the next term goes to the disk. It is said to nobody before it is acted under.
+    /// Whoever could take over has its next term on disk: no takeover, planned or not, waits for a flush. It is said to
+    /// nobody before it is acted under.
     pub(super) fn drive_reserve(&mut self) {
-        let wanted = self.preparation.is_some() && self.unready().is_none() && self.reserved_term().is_none();
+        let wanted = self.unready().is_none() && self.reserved_term().is_none();
         if !wanted || matches!(self.reserve, Reserve::Storing(_)) {
             return;
         }
