@@ -5,8 +5,9 @@
 //! requests, so it reports no outage that was not there.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use pha_sys::poll;
 
 /// How to ask.
 #[derive(Debug, Clone)]
@@ -155,6 +157,7 @@ impl Client {
             Probe::Files(files) => std::thread::spawn(move || recorder.look_at(&files)),
             Probe::Udp { service, patience } => {
                 let socket = UdpSocket::bind("0.0.0.0:0").context("client's socket")?;
+                socket.set_nonblocking(true).context("client's socket")?;
                 std::thread::spawn(move || recorder.ask_udp(&socket, service, patience))
             }
         };
@@ -244,14 +247,12 @@ impl Recorder {
                 let _ = socket.send_to(&number.to_be_bytes(), service);
                 next = now + Duration::from_millis(2);
             }
-            let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_micros(50));
-            let _ = socket.set_read_timeout(Some(wait));
+            // Not the socket's own timeout: the kernel rounds that up to one or two of its ticks, 4 ms each.
+            let _ = poll::wait(&[socket.as_fd()], Some(next.saturating_duration_since(Instant::now())));
             let mut buffer = [0; 128];
-            match socket.recv(&mut buffer) {
-                Ok(length) => asked.answered(&buffer[..length], self.started.elapsed()),
-                // No route or an ICMP error come back at once.
-                Err(e) if !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => std::thread::sleep(wait),
-                Err(_) => {}
+            // An error is an ICMP message about an earlier request, or there is nothing: not an answer.
+            if let Ok(length) = socket.recv(&mut buffer) {
+                asked.answered(&buffer[..length], self.started.elapsed());
             }
             let too_old = self.started.elapsed().saturating_sub(patience);
             for (at, answer) in asked.settled(too_old) {
