@@ -16,7 +16,7 @@ use crate::programs::{DISPLAY_ORDER, Program};
 use crate::session::Session;
 
 /// A daemon whose last sign of life is older does not work any more, though its process exists. All three publish at
-/// least once a second.
+/// least every two seconds.
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
 
 /// The state.

@@ -109,6 +109,14 @@ pub struct ResourceReport {
     pub duration: Duration,
 }
 
+impl ResourceReport {
+    /// Everything but the duration.
+    fn timeless(&self) -> impl PartialEq + '_ {
+        let Self { name, state, since, failures, restored, held, last_error, duration: _ } = self;
+        (name, state, since, failures, restored, held, last_error)
+    }
+}
+
 /// One change of role or word, as `history` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Transition {
@@ -167,6 +175,24 @@ impl SuperviseReport {
     #[must_use]
     pub const fn gateway(&self) -> Gateway {
         self.saying.gateway
+    }
+
+    /// Apart from how long things take, which is not worth a write. Nor is how far a plan has come, resource by resource: its
+    /// PROGRESS is said, and its end will be. This is asked after every check of every resource.
+    #[must_use]
+    pub fn shows_the_same(&self, before: &Self) -> bool {
+        let under_way = self.progress_until.is_some() && self.progress_until == before.progress_until;
+        let each = || self.resources.iter().zip(&before.resources).all(|(a, b)| a.timeless() == b.timeless());
+        self.timeless() == before.timeless()
+            && (under_way || (self.resources.len() == before.resources.len() && each()))
+    }
+
+    /// Everything but resources and stages.
+    fn timeless(&self) -> impl PartialEq + '_ {
+        let Self { saying, progress_until, role, highest_term, reason, since, until, announce, .. } = self;
+        let Self { unfit_until, resources: _, history, last_conflict, handover, moves: _, .. } = self;
+        let word = (saying, progress_until, role, highest_term, reason, since);
+        (word, until, announce, unfit_until, history, last_conflict, handover)
     }
 }
 

@@ -254,7 +254,9 @@ impl<S: Section> Desk<S> {
     /// The writer's part.
     fn serve(&self, database: &Database) {
         let Some(task) = self.papers().waiting.take() else { return };
-        let result = database.update::<S>(task.durability, Patience::Daemon, |slot| *slot = task.section);
+        let mut result = database.update::<S>(task.durability, Patience::Daemon, |slot| *slot = task.section);
+        // It is closed last: whoever waits does not wait for that.
+        let _before = result.as_mut().ok().and_then(|updated| updated.before.take());
         let mut papers = self.papers();
         papers.finished = Some((task.number, result));
         if papers.wanted == Some(task.number) && !papers.rung {

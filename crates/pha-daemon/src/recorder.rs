@@ -17,8 +17,10 @@ use crate::start::Daemon;
 /// A trace that cannot be written is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What is recorded waits so long for its write: a daemon at rest wakes its disk once a second.
-const FLUSH: Duration = Duration::from_secs(1);
+/// What is recorded waits so long for its write when somebody may ask what just happened.
+const SOON: Duration = Duration::from_secs(1);
+/// And so long while nothing happens: a daemon at rest wakes its disk seldom.
+const AT_REST: Duration = Duration::from_secs(5);
 
 /// The way to a machine's inputs.
 #[derive(Debug)]
@@ -77,7 +79,14 @@ impl Recorder {
         machine.feed(input, now)
     }
 
-    /// The turn is over: writes what was recorded up to a second ago, and all since.
+    /// Something happened that people will ask about: what is recorded is written soon.
+    pub fn hurry(&mut self, now: BootTime) {
+        if let Some(trace) = &mut self.trace {
+            trace.due = trace.due.map(|due| due.min(now + SOON));
+        }
+    }
+
+    /// The turn is over: writes what was recorded, if it is due.
     pub fn flush(&mut self, now: BootTime) {
         if let Some(trace) = self.trace.as_mut().filter(|trace| trace.due.is_some_and(|due| now >= due)) {
             trace.flush(now);
@@ -103,7 +112,7 @@ impl Trace {
             self.head.lost += 1;
         } else if let Some(entry) = pha_trace::entry(now, what) {
             self.ring.push(&entry);
-            self.due.get_or_insert(now + FLUSH);
+            self.due.get_or_insert(now + AT_REST);
         } else {
             // What follows an input that is not there must not be played.
             self.head.lost += 1;

@@ -46,6 +46,12 @@ fn recorder_with(writer: Writer, path: &Path, limit: u64, machine: &Beat, now: B
     Recorder { trace: Some(trace) }
 }
 
+/// Writes what was recorded up to `now`.
+fn write(recorder: &mut Recorder, now: BootTime) {
+    recorder.hurry(now);
+    recorder.flush(now + SOON);
+}
+
 fn read(path: &Path) -> Segment<Beat> {
     Segment::parse(&fs::read(path).unwrap()).unwrap()
 }
@@ -72,7 +78,7 @@ fn each_segment_begins_where_the_one_before_leads_and_none_grows_beyond_its_limi
             recorder.feed(&mut machine, said(ms), at(ms));
         }
         recorder.feed(&mut machine, BeatInput::DeadlinePassed, at(ms));
-        recorder.flush(at(ms) + FLUSH);
+        write(&mut recorder, at(ms));
     }
     recorder.end(&machine, at(60_000));
     let (older, newer) = (read(&crate::ring::named(&path, ".1")), read(&path));
@@ -93,11 +99,11 @@ fn a_full_disk_loses_inputs_and_nothing_else_and_the_next_segment_says_so() {
     let (mut machine, mut alone) = (beat(), beat());
     let mut recorder = recorder(&path, 4096, &machine, at(0));
     recorder.feed(&mut machine, said(0), at(0));
-    recorder.flush(at(0) + FLUSH);
+    write(&mut recorder, at(0));
     recorder.trace.as_ref().unwrap().ring.fill_disk();
     for ms in [1000, 2000, 12_000] {
         recorder.feed(&mut machine, said(ms), at(ms));
-        recorder.flush(at(ms) + FLUSH);
+        write(&mut recorder, at(ms));
     }
     for ms in [0, 1000, 2000, 12_000] {
         alone.feed(said(ms), at(ms));
@@ -123,14 +129,14 @@ fn a_stalled_disk_loses_what_does_not_fit_and_the_next_segment_says_so() {
     while recorder.trace.as_ref().unwrap().broken_until.is_none() {
         fed += 1;
         recorder.feed(&mut machine, said(fed), at(fed));
-        recorder.flush(at(fed) + FLUSH);
+        write(&mut recorder, at(fed));
     }
     recorder.feed(&mut machine, said(fed + 1), at(fed + 1));
     drop(thaw);
     assert!(writer.drain(Duration::from_secs(20)));
     let later = fed + 11_000;
     recorder.feed(&mut machine, said(later), at(later));
-    recorder.flush(at(later) + FLUSH);
+    write(&mut recorder, at(later));
     assert!(writer.drain(Duration::from_secs(20)));
     let (older, newer) = (read(&crate::ring::named(&path, ".1")), read(&path));
     assert_eq!((older.entries.len() as u64, older.end), (fed - 1, End::Whole));
@@ -139,18 +145,22 @@ fn a_stalled_disk_loses_what_does_not_fit_and_the_next_segment_says_so() {
 }
 
 #[test]
-fn what_is_recorded_is_written_once_a_second() {
+fn what_is_recorded_is_written_within_a_second_if_people_may_ask_and_within_five_at_rest() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sender.trace");
     let mut machine = beat();
     let mut recorder = recorder(&path, 4096, &machine, at(0));
-    let mut written = |ms| {
+    let mut written = |ms, hurry| {
         recorder.feed(&mut machine, said(ms), at(ms));
+        if hurry {
+            recorder.hurry(at(ms));
+        }
         recorder.flush(at(ms));
         read(&path).entries.len()
     };
-    assert_eq!([0, 500, 999, 1000, 1500, 2499].map(&mut written), [0, 0, 0, 4, 4, 4]);
-    assert_eq!(written(2500), 7);
+    assert_eq!([0, 1000, 4999, 5000, 6000].map(|ms| written(ms, false)), [0, 0, 0, 4, 4]);
+    assert_eq!([(7000, true), (7999, true), (8000, false)].map(|(ms, hurry)| written(ms, hurry)), [4, 4, 8]);
+    assert_eq!([8001, 13_000, 13_001].map(|ms| written(ms, false)), [8, 8, 11]);
 }
 
 #[test]
@@ -160,7 +170,7 @@ fn a_start_keeps_the_trace_of_the_run_before() {
     let mut machine = beat();
     let mut crashed = recorder(&path, 4096, &machine, at(0));
     crashed.feed(&mut machine, said(0), at(0));
-    crashed.flush(at(0) + FLUSH);
+    write(&mut crashed, at(0));
     recorder(&path, 4096, &beat(), at(5000));
     assert_eq!(play(&read(&crate::ring::named(&path, ".1"))), machine);
     assert_eq!(read(&path).entries, []);

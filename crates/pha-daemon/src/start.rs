@@ -19,14 +19,13 @@ use pha_sys::logging::{self, Log};
 use pha_sys::pidfile::{PidFile, PidFileError};
 use pha_sys::remedy::remedy;
 use pha_sys::signals::Signals;
-use pha_sys::watch::FileWatch;
 use pha_sys::writer::Writer;
 use pha_sys::{clock, exit};
 
 use crate::key;
 use crate::realtime;
 use crate::reload::Reloaded;
-use crate::waker::Waker;
+use crate::waker::{RecordWatch, Waker};
 
 /// How long a daemon that ends waits for what it said and logged last.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -265,8 +264,10 @@ impl Daemon {
     /// If the directory of the status database cannot be watched.
     pub fn waker(&mut self) -> anyhow::Result<Waker> {
         let path = self.database.path().display();
-        let watch = self.database.watch().with_context(|| format!("{path} cannot be watched"))?;
-        self.waker_for(Some(watch))
+        let failed = || format!("{path} cannot be watched");
+        let news = self.database.listen().with_context(failed)?;
+        let all = self.database.watch().with_context(failed)?;
+        self.waker_for(Some(RecordWatch { news, all }))
     }
 
     /// The same for a daemon that only writes the status database: what others write there does not wake it.
@@ -277,9 +278,9 @@ impl Daemon {
         self.waker_for(None)
     }
 
-    fn waker_for(&mut self, watch: Option<FileWatch>) -> anyhow::Result<Waker> {
+    fn waker_for(&mut self, record: Option<RecordWatch>) -> anyhow::Result<Waker> {
         let signals = self.signals.take().context("a daemon has one waker")?;
-        Ok(Waker::new(signals, watch, Rc::clone(&self.pid_file)))
+        Ok(Waker::new(signals, record, Rc::clone(&self.pid_file)))
     }
 
     /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use pha_core::BootTime;
@@ -11,13 +12,24 @@ use pha_sys::poll;
 use pha_sys::signals::{Signal, Signals};
 use pha_sys::watch::FileWatch;
 
+/// A pid file that somebody removed is missed so soon.
+const PID_FILE_LOOK: Duration = Duration::from_secs(1);
+
 /// Sleeps in one `poll(2)` for everything.
 #[derive(Debug)]
 pub struct Waker {
     signals: Signals,
-    watch: Option<FileWatch>,
+    record: Option<RecordWatch>,
     pid_file: Rc<RefCell<PidFile>>,
+    next_look: BootTime,
     without_pid_file: bool,
+}
+
+/// News in the status database wakes; what else is written there is seen on the next wake.
+#[derive(Debug)]
+pub(crate) struct RecordWatch {
+    pub news: FileWatch,
+    pub all: FileWatch,
 }
 
 /// Why a daemon woke; several reasons may hold at once, or none if only its deadline passed.
@@ -29,13 +41,13 @@ pub struct Woken {
     pub hangup: bool,
     /// A child ended.
     pub child_ended: bool,
-    /// Some program wrote the status database.
+    /// Some program wrote the status database, with news or without.
     pub record_changed: bool,
 }
 
 impl Waker {
-    pub(crate) fn new(signals: Signals, watch: Option<FileWatch>, pid_file: Rc<RefCell<PidFile>>) -> Self {
-        Self { signals, watch, pid_file, without_pid_file: false }
+    pub(crate) fn new(signals: Signals, record: Option<RecordWatch>, pid_file: Rc<RefCell<PidFile>>) -> Self {
+        Self { signals, record, pid_file, next_look: BootTime::ZERO, without_pid_file: false }
     }
 
     /// Sleeps until something happens or `deadline` comes; `others` are further descriptors to wake for.
@@ -47,7 +59,7 @@ impl Waker {
         others: impl Iterator<Item = BorrowedFd<'a>>,
         deadline: BootTime,
     ) -> anyhow::Result<Woken> {
-        let own = std::iter::once(self.signals.as_fd()).chain(self.watch.iter().map(|watch| watch.as_fd()));
+        let own = std::iter::once(self.signals.as_fd()).chain(self.record.iter().map(|record| record.news.as_fd()));
         #[expect(clippy::map_identity, reason = "it shortens the lifetime to that of `own`")]
         let others = others.map(|fd| -> BorrowedFd<'_> { fd });
         let readable = poll::wait_all(own.chain(others), Some(deadline.since(crate::now()))).context("cannot wait")?;
@@ -63,13 +75,20 @@ impl Waker {
             }
         }
         // Asked on every wake: a directory that was replaced is found again only by asking.
-        if let Some(watch) = &mut self.watch {
-            woken.record_changed = watch.changed().context("the status database cannot be watched")?;
+        if let Some(RecordWatch { news, all }) = &mut self.record {
+            let (rung, written) = (news.changed(), all.changed());
+            woken.record_changed =
+                rung.and_then(|rung| Ok(rung | written?)).context("the status database cannot be watched")?;
         }
         Ok(woken)
     }
 
     fn keep_pid_file(&mut self) -> anyhow::Result<()> {
+        let now = crate::now();
+        if now < self.next_look {
+            return Ok(());
+        }
+        self.next_look = now + PID_FILE_LOOK;
         match self.pid_file.borrow_mut().restore() {
             Ok(false) => {}
             Ok(true) => log::error!("somebody removed the pid file of this program; it is put back"),

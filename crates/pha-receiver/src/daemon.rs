@@ -85,6 +85,7 @@ impl Receiver {
             let news = brings_news(&self.published, self.peers.reports());
             if news {
                 self.publish(std::process::id(), now);
+                self.peers.hurry_trace(now);
             } else if now + WITH_A_HEARTBEAT >= self.next_tick {
                 let section = self.section(std::process::id(), now);
                 self.publisher.publish_later(section);

@@ -174,7 +174,12 @@ impl Peers {
         self.recorder = Recorder::begin(daemon, &self.detectors, now);
     }
 
-    /// The turn is over.
+    /// See [`Recorder::hurry`].
+    pub fn hurry_trace(&mut self, now: BootTime) {
+        self.recorder.hurry(now);
+    }
+
+    /// See [`Recorder::flush`].
     pub fn flush_trace(&mut self, now: BootTime) {
         self.recorder.flush(now);
     }

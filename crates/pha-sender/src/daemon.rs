@@ -172,6 +172,7 @@ impl Sender {
         self.section.tick = now;
         self.next_tick = now + TICK;
         if news {
+            self.recorder.hurry(now);
             let written = self.publisher.publish(self.section.clone(), Durability::Volatile, self.patience);
             self.note(Some(written));
         } else {

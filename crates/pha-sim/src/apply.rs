@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pha_core::report::{OfflineWish, SwitchoverWish, Wishes};
 use pha_core::supervisor::Event;
-use pha_status::Record;
+use pha_status::{OperatorSection, Record};
 
 use crate::agents::Agent;
 use crate::clock::Micros;
@@ -52,7 +52,8 @@ impl Cluster {
             Fault::Writable { node, writable } => self.nodes[node].writable = writable,
             Fault::LoseDatabase { node } => {
                 self.nodes[node].record = Record::default();
-                self.nodes[node].notify(soon);
+                self.nodes[node].supervise.notify(soon, true);
+                self.nodes[node].sender.notify(soon, true);
             }
             Fault::Offline { node, seconds, force } => {
                 let since = self.local(node);
@@ -97,11 +98,9 @@ impl Cluster {
 
     fn wish(&mut self, n: usize, change: impl FnOnce(&mut Wishes)) {
         let at = self.local(n);
-        let operator = &mut self.nodes[n].record.operator;
-        change(&mut operator.wishes);
-        "operator".clone_into(&mut operator.by);
-        operator.at = at;
-        self.replaced(n);
+        let mut wishes = self.nodes[n].record.operator.wishes.clone();
+        change(&mut wishes);
+        self.write(n, OperatorSection { wishes, by: "operator".to_owned(), at });
     }
 
     fn hold(&mut self, n: usize, resource: usize, on: bool) {

@@ -4,6 +4,7 @@ use fastrand::Rng;
 use pha_core::resource::Call;
 use pha_core::supervisor::{Event, Settings};
 use pha_core::{BootTime, Status, Term};
+use pha_status::Section;
 use pha_wire::Codec;
 use std::time::Duration;
 
@@ -293,10 +294,15 @@ impl Cluster {
             })
     }
 
-    /// A node's status database was replaced.
-    pub(crate) fn replaced(&mut self, n: usize) {
+    /// Replaces one section of a node's status database; news wakes who listens.
+    pub(crate) fn write<S: Section>(&mut self, n: usize, section: S) {
         let at = self.now + self.reaction(n);
-        self.nodes[n].notify(at);
+        let node = &mut self.nodes[n];
+        let slot = S::of(&mut node.record);
+        let news = section.is_news(slot);
+        *slot = section;
+        node.supervise.notify(at, news);
+        node.sender.notify(at, news);
     }
 
     /// A node's time now.

@@ -43,6 +43,14 @@ impl<T> Process<T> {
         self.wakes = self.wakes.min(at);
     }
 
+    /// The status database was replaced: it looks when it wakes anyway, or at once if there is news.
+    pub(crate) fn notify(&mut self, at: Micros, news: bool) {
+        self.notified = true;
+        if news {
+            self.wake_by(at);
+        }
+    }
+
     pub(crate) fn kill(&mut self) {
         self.core = None;
         self.stalled_until = 0;
@@ -328,15 +336,5 @@ impl Node {
         if self.inbox.len() < BUFFER {
             self.inbox.push_back(datagram);
         }
-    }
-
-    /// The status database was replaced: all that run will look.
-    pub(crate) fn notify(&mut self, at: Micros) {
-        self.supervise.notified = true;
-        self.supervise.wake_by(at);
-        self.sender.notified = true;
-        self.sender.wake_by(at);
-        self.receiver.notified = true;
-        self.receiver.wake_by(at);
     }
 }

@@ -86,9 +86,8 @@ impl Cluster {
             waiting: Vec::new(),
             could_publish: true,
         });
-        node.record.supervise = section;
         node.supervise.notified = true;
-        self.replaced(n);
+        self.write(n, section);
         self.wake_supervise(n);
     }
 
@@ -96,7 +95,6 @@ impl Cluster {
     pub(crate) fn wake_receiver(&mut self, n: usize) {
         let now = self.local(n);
         let Some(mut receiver) = self.nodes[n].receiver.core.take() else { return };
-        self.nodes[n].receiver.notified = false;
         self.excuse(n, &mut receiver, now);
         while let Some(datagram) = self.nodes[n].inbox.pop_front() {
             let Ok(heartbeat) = self.codec.decode(&datagram.bytes) else { continue };
@@ -123,14 +121,12 @@ impl Cluster {
             }
         }
         let reports: Vec<_> = receiver.peers.iter().map(|peer| peer.core.report().clone()).collect();
-        let lost = self.nodes[n].record.receiver.pid == 0;
-        if brings_news(&receiver.published, reports.iter()) || lost || now >= receiver.next_tick {
+        if brings_news(&receiver.published, reports.iter()) || now >= receiver.next_tick {
             receiver.next_tick = now + TICK;
             receiver.published.clone_from(&reports);
             let section = ReceiverSection { pid: PID, tick: now, peers: reports, ..ReceiverSection::default() };
             if self.nodes[n].writable {
-                self.nodes[n].record.receiver = section;
-                self.replaced(n);
+                self.write(n, section);
             }
         }
         let deadlines = receiver.peers.iter().filter_map(|peer| peer.core.next_deadline());
@@ -255,8 +251,7 @@ impl Cluster {
         }
         supervise.known_operator.clone_from(operator);
         if node.record.supervise.report.is_none() && node.writable {
-            node.record.supervise = supervise.section.clone();
-            self.replaced(n);
+            self.write(n, supervise.section.clone());
         }
     }
 
@@ -324,13 +319,11 @@ impl Cluster {
         }
         supervise.section.report = Some(report);
         supervise.section.tick = self.local(n);
-        let node = &mut self.nodes[n];
-        if !node.writable {
-            return false;
+        let writable = self.nodes[n].writable;
+        if writable {
+            self.write(n, supervise.section.clone());
         }
-        node.record.supervise = supervise.section.clone();
-        self.replaced(n);
-        true
+        writable
     }
 
     fn run_agent(

@@ -5,6 +5,9 @@
 //! because a command that was stopped in the middle must not stop a daemon. That is safe for the file, which is always
 //! replaced whole, and may for once overwrite another section: each daemon publishes its section again when it finds it
 //! changed.
+//!
+//! An update that brings news ([`Section::is_news`]) also rings for those who [listen](Database::listen); nobody is woken
+//! for signs of life.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,7 +19,7 @@ use std::time::Duration;
 use pha_sys::clock;
 use pha_sys::lock::LockFile;
 use pha_sys::volatile::{is_volatile, is_writable};
-use pha_sys::watch::FileWatch;
+use pha_sys::watch::{FileWatch, ring};
 
 use crate::aside::set_aside;
 use crate::error::{Defect, StatusError};
@@ -50,10 +53,12 @@ pub enum Patience {
 }
 
 /// What an update did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Updated {
     /// The record as it was written.
     pub record: Record,
+    /// The file before. Closing it frees its blocks, and some disks take milliseconds for that: tell whoever waits first.
+    pub before: Option<File>,
     /// The file was bad and is kept under this name; what was written starts from an empty record.
     pub set_aside: Option<PathBuf>,
     /// Another program holds the lock for too long; worth a warning.
@@ -120,7 +125,7 @@ impl Database {
     /// # Errors
     /// [`StatusError::Bad`] if the file is damaged or foreign (it stays where it is), [`StatusError::Io`].
     pub fn read(&self) -> Result<Record, StatusError> {
-        let found = self.load()?;
+        let (_, found) = self.load()?;
         found.map_err(|why| StatusError::Bad { path: self.source().to_owned(), why })
     }
 
@@ -140,11 +145,15 @@ impl Database {
         if lock.is_some() && !self.tidied.swap(true, Ordering::Relaxed) {
             remove_stale(&self.file);
         }
-        let (mut record, bad) = match self.load()? {
+        let (before, found) = self.load()?;
+        let (mut record, bad) = match found {
             Ok(record) => (record, false),
             Err(_) => (self.empty()?, true),
         };
-        change(S::of(&mut record));
+        let section = S::of(&mut record);
+        let known = section.clone();
+        change(section);
+        let news = bad || section.is_news(&known);
         record.node.clone_from(&self.node);
         record.generation = record.generation.wrapping_add(1);
         let content = file::render(&record).map_err(|why| StatusError::Unwritable { path: self.file.clone(), why })?;
@@ -160,8 +169,21 @@ impl Database {
             self.remember(&record)?;
         }
         replacement.take_place()?;
+        if news {
+            ring(&self.file).map_err(|source| StatusError::Io {
+                path: self.file.clone(),
+                doing: "cannot ring",
+                source,
+            })?;
+        }
         let reserve_lacks_room = lock.is_some() && patience == Patience::Daemon && self.reserve_lacks_room(disk_full);
-        Ok(Updated { record, set_aside, without_lock: lock.is_none(), disk_full: disk_full || reserve_lacks_room })
+        Ok(Updated {
+            record,
+            before,
+            set_aside,
+            without_lock: lock.is_none(),
+            disk_full: disk_full || reserve_lacks_room,
+        })
     }
 
     /// Before the database shows it: a term that is seen is on the disk.
@@ -196,6 +218,14 @@ impl Database {
         FileWatch::new(&self.dir, STATUS_FILE)
     }
 
+    /// A descriptor that becomes readable when there is news in the file.
+    ///
+    /// # Errors
+    /// As [`Self::watch`].
+    pub fn listen(&self) -> io::Result<FileWatch> {
+        FileWatch::listen(&self.dir, STATUS_FILE)
+    }
+
     /// The lock; `None` for a daemon that has to go without.
     fn lock(&self, patience: Patience) -> Result<Option<LockFile>, StatusError> {
         let path = self.dir.join(LOCK_FILE);
@@ -215,12 +245,12 @@ impl Database {
         }
     }
 
-    /// The record of this boot in the file, or what is wrong with the file.
-    fn load(&self) -> Result<Result<Record, Defect>, StatusError> {
+    /// The file, if there is one, and the record of this boot in it, or what is wrong with it.
+    fn load(&self) -> Result<(Option<File>, Result<Record, Defect>), StatusError> {
         let source = self.source();
-        let bytes = match content(source) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.empty().map(Ok),
+        let (file, bytes) = match content(source) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, Ok(self.empty()?))),
             Err(error) => {
                 return Err(StatusError::Io { path: source.to_owned(), doing: "cannot be read", source: error });
             }
@@ -232,8 +262,8 @@ impl Database {
             false => record.after_reboot(boot_id),
         };
         // On a full disk a file that was replaced twice while it was read may have been overwritten: look once more.
-        let again = |why| content(source).map_or(Err(why), |content| file::parse(&content));
-        Ok(file::parse(&bytes).or_else(again).map(of_this_boot))
+        let again = |why| content(source).map_or(Err(why), |(_, content)| file::parse(&content));
+        Ok((Some(file), file::parse(&bytes).or_else(again).map(of_this_boot)))
     }
 
     fn empty(&self) -> Result<Record, StatusError> {
@@ -251,11 +281,13 @@ impl Database {
     }
 }
 
-/// At most one byte more than a status file can have.
-fn content(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(FILE_LIMIT as u64 + 1).read_to_end(&mut content)?;
-    Ok(content)
+/// The file, and at most one byte more than a status file can have.
+fn content(path: &Path) -> io::Result<(File, Vec<u8>)> {
+    // What most of them have, in one piece.
+    let mut content = Vec::with_capacity(4096);
+    let file = File::open(path)?;
+    (&file).take(FILE_LIMIT as u64 + 1).read_to_end(&mut content)?;
+    Ok((file, content))
 }
 
 #[cfg(test)]

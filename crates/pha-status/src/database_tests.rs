@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 
 use pha_core::BootTime;
@@ -188,6 +189,29 @@ fn a_program_that_waits_is_woken_by_an_update_and_not_by_a_read() {
     assert_eq!(pha_sys::poll::wait(&[watch.as_fd()], Some(Duration::from_secs(5))).unwrap(), [true]);
     assert!(watch.changed().unwrap());
     assert!(!watch.changed().unwrap());
+}
+
+#[test]
+fn only_news_rings() {
+    let (_dir, database) = database();
+    let mut ear = database.listen().unwrap();
+    set_pid(&database, 7).unwrap();
+    assert_eq!(pha_sys::poll::wait(&[ear.as_fd()], Some(Duration::ZERO)).unwrap(), [true]);
+    assert!(ear.changed().unwrap());
+    let tick = |sender: &mut SenderSection| sender.tick = sender.tick + Duration::from_secs(1);
+    database.update(Durability::Volatile, Patience::Daemon, tick).unwrap();
+    assert_eq!(pha_sys::poll::wait(&[ear.as_fd()], Some(Duration::ZERO)).unwrap(), [false], "a sign of life");
+    fs::write(database.path(), "spoiled").unwrap();
+    database.update(Durability::Volatile, Patience::Daemon, tick).unwrap();
+    assert!(ear.changed().unwrap(), "everything else that stood there is gone");
+}
+
+#[test]
+fn the_file_before_stays_until_it_is_closed() {
+    let (_dir, database) = database();
+    assert!(set_pid(&database, 7).unwrap().before.is_none(), "there was none");
+    let before = set_pid(&database, 8).unwrap().before.unwrap();
+    assert_eq!(before.metadata().unwrap().nlink(), 0, "only the descriptor holds it");
 }
 
 #[test]

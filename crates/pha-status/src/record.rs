@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use pha_core::detector::brings_news;
 use pha_core::report::{Liveness, PeerReport, SuperviseReport, Wishes};
 use pha_core::{BootTime, DropReason, Gateway, Reason, Role, Saying, Status, Term, Word};
 use serde::{Deserialize, Serialize};
@@ -96,14 +97,22 @@ pub struct OperatorSection {
 }
 
 /// A part of the record that one program writes.
-pub trait Section {
+pub trait Section: Clone {
     /// This section of `record`.
     fn of(record: &mut Record) -> &mut Self;
+
+    /// Whether this says, beyond `before`, what others have to act on at once. Signs of life and figures can wait until they
+    /// look anyway (ADR 0021).
+    fn is_news(&self, before: &Self) -> bool;
 }
 
 impl Section for SenderSection {
     fn of(record: &mut Record) -> &mut Self {
         &mut record.sender
+    }
+
+    fn is_news(&self, before: &Self) -> bool {
+        (self.pid, self.incarnation, self.running) != (before.pid, before.incarnation, before.running)
     }
 }
 
@@ -111,17 +120,34 @@ impl Section for ReceiverSection {
     fn of(record: &mut Record) -> &mut Self {
         &mut record.receiver
     }
+
+    fn is_news(&self, before: &Self) -> bool {
+        self.pid != before.pid || brings_news(&before.peers, self.peers.iter())
+    }
 }
 
 impl Section for SuperviseSection {
     fn of(record: &mut Record) -> &mut Self {
         &mut record.supervise
     }
+
+    fn is_news(&self, before: &Self) -> bool {
+        let said = match (&self.report, &before.report) {
+            (Some(now), Some(before)) => !now.shows_the_same(before),
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => true,
+        };
+        said || (self.pid, self.config_loaded) != (before.pid, before.config_loaded)
+    }
 }
 
 impl Section for OperatorSection {
     fn of(record: &mut Record) -> &mut Self {
         &mut record.operator
+    }
+
+    fn is_news(&self, before: &Self) -> bool {
+        self != before
     }
 }
 

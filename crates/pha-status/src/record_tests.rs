@@ -267,3 +267,31 @@ fn a_second_reboot_changes_nothing_more() {
     let once = full_record().after_reboot("b");
     assert_eq!(once.clone().after_reboot("b"), once);
 }
+
+#[test]
+fn signs_of_life_and_figures_are_no_news() {
+    fn news<S: Section>(change: impl FnOnce(&mut S)) -> bool {
+        let (mut before, mut after) = (full_record(), full_record());
+        // Resource by resource, a plan under way is no news.
+        for record in [&mut before, &mut after] {
+            report(&mut record.supervise).progress_until = None;
+        }
+        change(S::of(&mut after));
+        S::of(&mut after).is_news(S::of(&mut before))
+    }
+    fn report(supervise: &mut SuperviseSection) -> &mut SuperviseReport {
+        supervise.report.as_mut().unwrap()
+    }
+    assert!(!news(|sender: &mut SenderSection| (sender.tick, sender.errors) = (at(900), Vec::new())));
+    assert!(news(|sender: &mut SenderSection| sender.running = !sender.running));
+    assert!(!news(|receiver: &mut ReceiverSection| (receiver.tick, receiver.late) = (at(900), 77)));
+    assert!(!news(|receiver: &mut ReceiverSection| receiver.peers[0].heard_at = Some(at(900))));
+    assert!(news(|receiver: &mut ReceiverSection| receiver.peers[0].liveness = Liveness::Suspect));
+    assert!(news(|receiver: &mut ReceiverSection| receiver.pid = 0));
+    assert!(!news(|supervise: &mut SuperviseSection| supervise.tick = at(900)));
+    assert!(!news(|supervise: &mut SuperviseSection| report(supervise).resources[0].duration = seconds(9)));
+    assert!(news(|supervise: &mut SuperviseSection| report(supervise).resources[0].state = ResourceState::Unknown));
+    assert!(news(|supervise: &mut SuperviseSection| report(supervise).role = Role::Standby));
+    assert!(news(|supervise: &mut SuperviseSection| supervise.report = None));
+    assert!(news(|operator: &mut OperatorSection| operator.wishes.maintenance = false));
+}

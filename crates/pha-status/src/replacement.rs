@@ -36,6 +36,7 @@ pub(crate) struct Replacement<'a> {
     target: &'a Path,
     durability: Durability,
     is_reserve: bool,
+    placed: bool,
 }
 
 impl<'a> Replacement<'a> {
@@ -43,12 +44,15 @@ impl<'a> Replacement<'a> {
     pub(crate) fn write(target: &'a Path, content: &[u8], durability: Durability) -> Result<Self, StatusError> {
         let temporary = temporary_path(target, process::id());
         let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            Ok(()) | Err(_) => {}
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary).map_err(failed)?;
-        let replacement = Self { temporary: temporary.clone(), target, durability, is_reserve: false };
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary);
+        let file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&temporary).and_then(|()| create())
+            }
+            created => created,
+        };
+        let file = file.map_err(failed)?;
+        let replacement = Self { temporary: temporary.clone(), target, durability, is_reserve: false, placed: false };
         fill(file, content, durability).map_err(failed)?;
         Ok(replacement)
     }
@@ -58,18 +62,20 @@ impl<'a> Replacement<'a> {
         let temporary = reserve_path(target);
         let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
         let file = OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
-        fill(file, content, durability).map_err(failed)?;
-        Ok(Self { temporary, target, durability, is_reserve: true })
+        let filled = file.set_len(content.len() as u64).and_then(|()| fill(file, content, durability));
+        filled.map_err(failed)?;
+        Ok(Self { temporary, target, durability, is_reserve: true, placed: false })
     }
 
     /// Takes the old file's place.
-    pub(crate) fn take_place(self) -> Result<(), StatusError> {
+    pub(crate) fn take_place(mut self) -> Result<(), StatusError> {
         let failed = |source| StatusError::Io { path: self.target.to_owned(), doing: "cannot be replaced", source };
         // Without an old file there is nothing to change places with.
         let swapped = self.is_reserve && swap(&self.temporary, self.target).is_ok();
         if !swapped {
             fs::rename(&self.temporary, self.target).map_err(failed)?;
         }
+        self.placed = true;
         match (self.durability, self.target.parent()) {
             (Durability::Lasting, Some(dir)) => File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed),
             (Durability::Lasting | Durability::Volatile, _) => Ok(()),
@@ -79,8 +85,7 @@ impl<'a> Replacement<'a> {
 
 impl Drop for Replacement<'_> {
     fn drop(&mut self) {
-        // After take_place there is nothing under this name any more.
-        if !self.is_reserve {
+        if !self.is_reserve && !self.placed {
             let _ = fs::remove_file(&self.temporary);
         }
     }
@@ -88,7 +93,6 @@ impl Drop for Replacement<'_> {
 
 fn fill(mut file: File, content: &[u8], durability: Durability) -> io::Result<()> {
     file.write_all(content)?;
-    file.set_len(content.len() as u64)?;
     match durability {
         Durability::Lasting => file.sync_all(),
         Durability::Volatile => Ok(()),

@@ -150,13 +150,14 @@ impl Supervise {
         if woken.record_changed {
             self.read();
         }
-        if woken.record_changed || now >= self.next_look {
+        let look = now >= self.next_look;
+        if woken.record_changed || look {
             self.next_look = now + LOOK;
-            if self.has_news(now) {
+            let news = self.has_news(now);
+            if news {
                 events.push(Event::OutsideChanged(Box::new(self.outside.clone())));
             }
-            let carrier = self.has_carrier();
-            if std::mem::replace(&mut self.carrier, carrier) != carrier {
+            if (news || look) && self.carrier_changed() {
                 events.push(Event::CarrierChanged);
             }
         }
@@ -226,6 +227,7 @@ impl Supervise {
                 None
             }
             Command::Note(note) => {
+                self.recorder.hurry(decided);
                 notes::log(&note, |index| self.supervisor.resources()[index].settings.name.clone());
                 None
             }
@@ -339,6 +341,11 @@ impl Supervise {
     fn has_carrier(&self) -> bool {
         let states = self.own.iter().map(|address| interfaces::running(*address).ok().flatten().unwrap_or(true));
         self.own.is_empty() || states.into_iter().any(|running| running)
+    }
+
+    fn carrier_changed(&mut self) -> bool {
+        let carrier = self.has_carrier();
+        std::mem::replace(&mut self.carrier, carrier) != carrier
     }
 
     fn ping(&mut self) {

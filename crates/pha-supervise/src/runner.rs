@@ -222,6 +222,9 @@ impl Runner {
     pub fn tripped(&mut self) -> Vec<usize> {
         let watched = |(resource, agent)| Some((resource, Agent::watched(agent)?));
         let (resources, fds): (Vec<usize>, Vec<_>) = self.agents.iter().enumerate().filter_map(watched).unzip();
+        if fds.is_empty() {
+            return Vec::new();
+        }
         let Ok(ready) = poll::wait(&fds, Some(Duration::ZERO)) else { return Vec::new() };
         let ready = ready.iter().copied();
         let tripped: Vec<_> = resources.into_iter().zip(ready).filter_map(|(i, ready)| ready.then_some(i)).collect();

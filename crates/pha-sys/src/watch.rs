@@ -4,8 +4,11 @@
 //! writing: a temporary file beside it wakes nobody. A directory that is itself moved or deleted counts as a change
 //! too, because the watch is then blind; it is set up again as soon as the directory is back and
 //! [`FileWatch::changed`] is called.
+//!
+//! Most replacements bring no news. Whoever wants to sleep through those listens for [`ring`] instead.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -22,7 +25,16 @@ pub struct FileWatch {
     inotify: Inotify,
     dir: PathBuf,
     name: OsString,
+    what: AddWatchFlags,
     watch: Option<WatchDescriptor>,
+}
+
+/// Wakes those who listen for the file at `path` ([`FileWatch::listen`]): it is given the mode that it has.
+///
+/// # Errors
+/// If the file is missing or somebody else's.
+pub fn ring(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::metadata(path)?.permissions())
 }
 
 impl FileWatch {
@@ -32,12 +44,30 @@ impl FileWatch {
     /// If `dir` is missing or not a directory, or the user's inotify watches are used up
     /// (`fs.inotify.max_user_watches`).
     pub fn new(dir: &Path, name: &str) -> io::Result<Self> {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        let watch = Some(add(&inotify, dir)?);
-        Ok(FileWatch { inotify, dir: dir.to_owned(), name: name.into(), watch })
+        Self::with(dir, name, AddWatchFlags::IN_MOVED_TO)
     }
 
-    /// Whether the file was replaced or removed, or the watch lost or found its directory, since the last call.
+    /// As [`Self::new`], but sleeps until somebody rings ([`ring`]): a replacement alone is no change.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn listen(dir: &Path, name: &str) -> io::Result<Self> {
+        Self::with(dir, name, AddWatchFlags::IN_ATTRIB)
+    }
+
+    fn with(dir: &Path, name: &str, what: AddWatchFlags) -> io::Result<Self> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let mut this = FileWatch { inotify, dir: dir.to_owned(), name: name.into(), what, watch: None };
+        this.watch = Some(this.add()?);
+        Ok(this)
+    }
+
+    fn add(&self) -> io::Result<WatchDescriptor> {
+        let gone = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        Ok(self.inotify.add_watch(&self.dir, self.what | gone | AddWatchFlags::IN_ONLYDIR)?)
+    }
+
+    /// Whether the file was replaced (or rung for) or removed, or the watch lost or found its directory, since the last call.
     ///
     /// Never blocks. When the descriptor is readable this must be called; it is also worth calling now and then
     /// without that, since only a call finds a directory that came back.
@@ -87,7 +117,7 @@ impl FileWatch {
     /// Sets up a lost watch again if the directory is back; true if it was.
     fn find_again(&mut self) -> bool {
         if self.watch.is_none() {
-            self.watch = add(&self.inotify, &self.dir).ok();
+            self.watch = self.add().ok();
             return self.watch.is_some();
         }
         false
@@ -100,21 +130,11 @@ impl AsFd for FileWatch {
     }
 }
 
-fn add(inotify: &Inotify, dir: &Path) -> io::Result<WatchDescriptor> {
-    let events = AddWatchFlags::IN_MOVED_TO
-        | AddWatchFlags::IN_DELETE
-        | AddWatchFlags::IN_DELETE_SELF
-        | AddWatchFlags::IN_MOVE_SELF
-        | AddWatchFlags::IN_ONLYDIR;
-    Ok(inotify.add_watch(dir, events)?)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
     use crate::poll;
-    use std::fs;
     use std::time::Duration;
 
     fn replace(dir: &Path, name: &str) {
@@ -146,11 +166,30 @@ mod tests {
 
     #[test]
     fn a_removed_file_is_a_change() {
+        for watch in [FileWatch::new, FileWatch::listen] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("status.dat"), "x").unwrap();
+            let mut watch = watch(dir.path(), "status.dat").unwrap();
+            fs::remove_file(dir.path().join("status.dat")).unwrap();
+            assert!(watch.changed().unwrap());
+        }
+    }
+
+    #[test]
+    fn who_listens_sleeps_through_replacements_until_somebody_rings() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("status.dat"), "x").unwrap();
+        let mut ear = FileWatch::listen(dir.path(), "status.dat").unwrap();
         let mut watch = FileWatch::new(dir.path(), "status.dat").unwrap();
-        fs::remove_file(dir.path().join("status.dat")).unwrap();
-        assert!(watch.changed().unwrap());
+        let file = dir.path().join("status.dat");
+        assert!(ring(&file).is_err(), "nobody is told of a file that is not there");
+        for _ in 0..2 {
+            replace(dir.path(), "status.dat");
+            assert_eq!(poll::wait(&[ear.as_fd(), watch.as_fd()], Some(Duration::ZERO)).unwrap(), [false, true]);
+            assert!(!ear.changed().unwrap() && watch.changed().unwrap());
+            ring(&file).unwrap();
+            assert_eq!(poll::wait(&[ear.as_fd(), watch.as_fd()], Some(Duration::ZERO)).unwrap(), [true, false]);
+            assert!(ear.changed().unwrap() && !watch.changed().unwrap() && !ear.changed().unwrap());
+        }
     }
 
     #[test]

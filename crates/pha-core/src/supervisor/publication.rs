@@ -122,7 +122,7 @@ impl Supervisor {
         let renews = |command: &Command| matches!(command, Command::Run { lease: true, .. });
         let report = self.report();
         let due = self.now >= self.next_tick || commands.iter().any(renews);
-        let changed = self.published.as_mut().is_none_or(|before| !shows_the_same(before, &report));
+        let changed = self.published.as_ref().is_none_or(|before| !report.shows_the_same(before));
         let already = commands.iter().any(said);
         if !(due || changed || already) {
             return commands;
@@ -139,17 +139,4 @@ impl Supervisor {
         ordered.insert(first_run, Command::Publish);
         ordered
     }
-}
-
-/// Apart from how long things take, which is not worth a write. Nor is how far a plan has come, resource by resource: its
-/// PROGRESS is said, and its end will be. This is asked after every check of every resource.
-fn shows_the_same(before: &mut SuperviseReport, now: &SuperviseReport) -> bool {
-    if before.progress_until.is_some() && before.progress_until == now.progress_until {
-        before.resources.clone_from(&now.resources);
-    }
-    for (old, new) in before.resources.iter_mut().zip(&now.resources) {
-        old.duration = new.duration;
-    }
-    before.moves.clone_from(&now.moves);
-    before == now
 }
