@@ -72,19 +72,18 @@ fn disks_that_stall_under_both_nodes_move_nothing() {
 }
 
 #[test]
-fn a_standby_whose_disk_stalls_takes_over_from_the_dead_when_its_term_can_be_stored() {
+fn a_standby_whose_disk_stalls_takes_over_from_the_dead_when_it_can_say_so() {
     scenario(LabOptions::default(), |lab| {
-        let test = "a_standby_whose_disk_stalls_takes_over_from_the_dead_when_its_term_can_be_stored";
+        let test = "a_standby_whose_disk_stalls_takes_over_from_the_dead_when_it_can_say_so";
         let Some(disks) = disks(lab, test) else { return Ok(()) };
         let active = lab.start_all()?;
         let (standby, disk) = (lab.other(active), &disks[2 - active]);
-        let term = |node: &pha_lab::Node| node.record().supervise.report.map(|report| report.highest_term);
-        let before = term(standby);
+        let term = |node: &pha_lab::Node| node.record().supervise.report.map(|report| report.saying.term);
+        let before = term(lab.node(active));
         disk.freeze()?;
         lab.node(active).crash()?;
-        let waits = lab.stays(Duration::from_secs(6), "nobody takes over under a term that is not stored", || {
-            !standby.holds_address()
-        });
+        let waits =
+            lab.stays(Duration::from_secs(6), "nobody takes over who cannot say so", || !standby.holds_address());
         disk.thaw()?;
         waits?;
         lab.wait(SOON, "it takes over", || standby.is_active())?;

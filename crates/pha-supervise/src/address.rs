@@ -81,14 +81,10 @@ impl Address {
                 Ok(_) => Some(self.take(run, now)),
                 Err(problem) => Some((Outcome::Failed, problem)),
             },
-            Call::Restore => match self.keeper.presence() {
-                Ok(Presence::Here) => Some(self.take(run, now)),
-                Ok(Presence::Absent) => self.ask(run, RESTORE_WINDOW, now),
-                Err(_) => {
-                    self.wait(run, Waits::Device(now + DEVICE_RETURNS), now);
-                    None
-                }
-            },
+            Call::Restore => {
+                self.wait(run, Waits::Device(now + DEVICE_RETURNS), now);
+                self.advance(now)
+            }
             Call::Probe => self.ask(run, run.window, now),
         }
     }

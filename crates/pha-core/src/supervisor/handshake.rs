@@ -124,19 +124,15 @@ impl Supervisor {
     fn unready(&self) -> Option<Unready> {
         let checked = self.preparation.as_ref().is_none_or(|preparation| preparation.unchecked.is_empty());
         let unknown = self.resources.iter().any(|resource| resource.state == ResourceState::Unknown);
-        let reasons = [
+        let occupied = [
             (self.ending != Ending::No || self.offline_request() != OfflineRequest::None, Unready::Leaving),
             // Before "busy": what is not known is stopped, again and again.
             (checked && unknown, Unready::Unchecked),
             (!self.settled || self.plan.is_some() || self.role == Role::Active, Unready::Busy),
-            (self.outside.wishes.maintenance, Unready::Maintenance),
-            (self.resources.iter().any(|resource| resource.held), Unready::Held),
-            (!self.fitness.is_fit(), Unready::Unfit),
-            (self.gateway.state() == Gateway::Lost, Unready::Gateway),
-            (self.outside.deaf, Unready::Deaf),
-            (self.unpublished_since.is_some(), Unready::Unwritable),
         ];
-        reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
+        let occupied = occupied.into_iter().find_map(|(holds, why)| holds.then_some(why));
+        let mute = self.unpublished_since.map(|_| Unready::Unwritable);
+        occupied.or_else(|| self.hindrance()).or(mute)
     }
 
     /// Asks, and looks for the answer; nothing is released before.

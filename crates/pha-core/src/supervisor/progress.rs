@@ -11,11 +11,10 @@ use crate::word::{Direction, Word};
 impl Supervisor {
     /// Remembers when a peer began to be silent, as long as it is.
     pub(super) fn note_suspicion(&mut self, outside: &Outside) {
-        let silent = |peer: &&PeerReport| matches!(peer.liveness, Liveness::Suspect | Liveness::Dead);
-        let suspect = outside.peers.iter().filter(silent).find(|peer| peer.liveness == Liveness::Suspect);
-        match suspect {
+        let find = |liveness| outside.peers.iter().find(|peer| peer.liveness == liveness);
+        match find(Liveness::Suspect) {
             Some(peer) => self.suspected = Some(peer.liveness_since),
-            None if !outside.peers.iter().any(|peer| silent(&peer)) => self.suspected = None,
+            None if find(Liveness::Dead).is_none() => self.suspected = None,
             None => {}
         }
         let stops = |peer: &PeerReport| {

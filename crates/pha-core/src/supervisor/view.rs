@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Supervisor, TICK, witness};
 use crate::decide::{Doing, OfflineRequest, PeerState, PeerView, Quorum, View, Witness};
+use crate::handover::Unready;
 use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState};
@@ -109,14 +110,19 @@ impl Supervisor {
 
     /// Would take over if asked.
     pub(super) fn willing(&self) -> bool {
-        let holds = self.resources.iter().any(|resource| resource.held);
-        self.settled
-            && !holds
-            && self.fitness.is_fit()
-            && self.gateway.state() != Gateway::Lost
-            && !self.outside.deaf
-            && !self.outside.wishes.maintenance
-            && self.offline_request() == OfflineRequest::None
+        self.settled && self.offline_request() == OfflineRequest::None && self.hindrance().is_none()
+    }
+
+    /// What keeps this node from taking over, even if it had nothing else to do.
+    pub(super) fn hindrance(&self) -> Option<Unready> {
+        let hindrances = [
+            (self.outside.wishes.maintenance, Unready::Maintenance),
+            (self.resources.iter().any(|resource| resource.held), Unready::Held),
+            (!self.fitness.is_fit(), Unready::Unfit),
+            (self.gateway.state() == Gateway::Lost, Unready::Gateway),
+            (self.outside.deaf, Unready::Deaf),
+        ];
+        hindrances.into_iter().find_map(|(holds, why)| holds.then_some(why))
     }
 
     /// A heartbeat there and one back, with one lost: by then a peer that lost its gateway too has begun to say so.
