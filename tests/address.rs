@@ -1,21 +1,19 @@
 //! Kept addresses on real nodes: what others remove is put back, and what their keeper loses is taken over soon.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use pha_lab::network;
-use pha_lab::world::{scenario, skip};
-use pha_lab::{Lab, LabOptions, Node, Onlookers, Program, command};
+use pha_lab::world::scenario;
+use pha_lab::{Lab, LabOptions, Node, Onlookers, Program};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Somebody else takes the address off the device; how long it is away.
-fn rob(lab: &Lab, node: &Node) -> Result<Duration> {
-    command::ip(&format!("-n {} addr del {}/{} dev eth0", node.name(), network::VIP, network::PREFIX))?;
-    let removed = Instant::now();
-    lab.wait(SOON, "the address is restored", || node.holds_address())?;
-    Ok(removed.elapsed())
+/// Somebody else takes the address off the device.
+fn rob(lab: &Lab, node: &Node) -> Result<()> {
+    network::remove_address(node.name())?;
+    lab.wait(SOON, "the address is restored", || node.holds_address()).map(drop)
 }
 
 fn restored(node: &Node) -> u32 {
@@ -58,32 +56,5 @@ fn a_stop_and_the_end_of_a_lease_are_nobodys_removal() {
         lab.wait(SOON, "the node stands by", || node.is_standby())?;
         ensure!(!log_of(node).contains("by somebody else") && restored(node) == 0, "{}", log_of(node));
         Ok(())
-    });
-}
-
-/// For measuring: `PHA_FIGURES=FILE cargo test -p pha-lab --test address figures`.
-#[test]
-fn figures_of_ten_dead_keepers_and_of_nine_removals_are_written_where_asked_for() {
-    let name = "figures_of_ten_dead_keepers_and_of_nine_removals_are_written_where_asked_for";
-    let Some(file) = std::env::var_os("PHA_FIGURES") else { return skip(name, "PHA_FIGURES names no file") };
-    scenario(LabOptions::default(), |lab| {
-        lab.start_all()?;
-        let mut outages = Vec::new();
-        for round in 0..10 {
-            let first = lab.wait_settled(SOON)?;
-            let (node, other) = (lab.node(first), lab.other(first));
-            let eyes = Onlookers::start(lab)?;
-            lab.stays(Duration::from_millis(round * 137), "active", || node.is_active())?;
-            node.signal("KILL", &Program::ALL)?;
-            outages.extend(eyes.saw_change_to(lab, other.name(), SOON)?.length());
-            eyes.never_saw_two()?;
-            lab.wait(SOON, "the other is active", || other.is_active())?;
-            node.start()?;
-        }
-        let node = lab.node(lab.wait_settled(SOON)?);
-        let mut removals = (0..9).map(|_| rob(lab, node)).collect::<Result<Vec<_>>>()?;
-        outages.sort_unstable();
-        removals.sort_unstable();
-        Ok(fs::write(&file, format!("outage after kill -9: {outages:?}\nrestored after: {removals:?}\n"))?)
     });
 }

@@ -8,8 +8,8 @@
 //!
 //! A router that answers ARP for hosts that are down must not hold up a takeover, so a claim counts only with an echo. The
 //! echoes go out with the questions: an answer to any question completes the kernel's neighbour entry that they wait for.
-//! Where no echo can be sent from here, the first claim counts alone. Fifteen questions: where three of ten datagrams are lost, half of the rounds fail, and all of them
-//! once in 24 000 probes.
+//! Where no echo can be sent from here, the first claim counts alone. Fifteen questions: where three of ten datagrams are lost,
+//! half of the rounds fail, and all of them once in 24 000 probes.
 //!
 //! Nothing waits here: whoever drives it polls [`Prober::fds`] until [`Prober::next_deadline`].
 

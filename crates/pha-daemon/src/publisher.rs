@@ -113,9 +113,7 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
     /// Has `section` written, and waits for it for `patience` at most; not at all if an earlier one is late, unless this
     /// one is to last.
     pub fn publish(&mut self, section: S, durability: Durability, patience: Duration) -> Published {
-        self.last = Some(section.clone());
-        self.number += 1;
-        self.hand_over(Task { number: self.number, section, durability });
+        self.hand_over(section, durability);
         let waits = self.late_since.is_none() || durability == Durability::Lasting;
         match self.desk.wait(self.number, if waits { patience } else { Duration::ZERO }, &mut self.bell) {
             Some(result) => self.conclude(result),
@@ -132,10 +130,8 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         if self.late_since.is_some() {
             self.note_late();
         }
-        self.last = Some(section.clone());
-        self.number += 1;
         self.late_since.get_or_insert_with(now);
-        self.hand_over(Task { number: self.number, section, durability: Durability::Volatile });
+        self.hand_over(section, Durability::Volatile);
     }
 
     /// For a daemon that starts: it must be able to write.
@@ -171,8 +167,10 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         self.late_since.is_none() && self.last.as_ref().is_some_and(|last| S::of(record) != last)
     }
 
-    fn hand_over(&self, task: Task<S>) {
-        if !self.desk.put(task) {
+    fn hand_over(&mut self, section: S, durability: Durability) {
+        self.last = Some(section.clone());
+        self.number += 1;
+        if !self.desk.put(Task { number: self.number, section, durability }) {
             return;
         }
         let (desk, database) = (Arc::clone(&self.desk), Arc::clone(&self.database));

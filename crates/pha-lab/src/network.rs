@@ -145,6 +145,11 @@ fn drop_rules(table: &str, way: Way, beat: Beat, percent: u32) -> String {
     format!("table inet {table} {{\nchain {hook} {{\ntype filter hook {hook} priority 0\n{rule}\n}}\n}}")
 }
 
+/// Takes the service's address off a node's device, as somebody who knows nothing of its keeper would.
+pub fn remove_address(name: &str) -> Result<()> {
+    ip(&format!("-n {name} addr del {VIP}/{PREFIX} dev eth0")).map(drop)
+}
+
 /// Ends every [`drop_heartbeats`] of this node.
 pub fn restore_heartbeats(name: &str) -> Result<()> {
     command::run("ip", ["netns", "exec", name, "nft", "delete table inet pha_lab"]).map(drop)
@@ -153,7 +158,7 @@ pub fn restore_heartbeats(name: &str) -> Result<()> {
 /// Loses `percent` of the heartbeats and of the ARP packets that leave a node, its probes included. Needs `nft`.
 pub fn lose(name: &str, udp_port: u16, percent: u32) -> Result<()> {
     let rule = |what: &str| format!("{what} numgen random mod 100 < {percent} drop\n");
-    let (heartbeats, arp) = (rule(&format!("udp dport {udp_port}")), rule("ether type arp"));
+    let (heartbeats, arp) = (rule(&Beat::Udp(udp_port).to_string()), rule("ether type arp"));
     let hook = "type filter hook egress device \"eth0\" priority 0";
     let rules = format!("table netdev pha_lose {{\nchain out {{\n{hook}\n{heartbeats}{arp}}}\n}}");
     command::run("ip", ["netns", "exec", name, "nft", &rules]).map(drop)

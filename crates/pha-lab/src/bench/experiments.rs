@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Plan;
-use super::faults::{both_at_once, crash, heartbeats_cut, kill, loss, one_dies, split, switchover};
+use super::faults::{both_at_once, crash, heartbeats_cut, kill, loss, one_dies, removed, split, switchover};
 use super::idle::idle;
 use super::series::{Bar, Reading, Unit};
 use super::stage::Stage;
@@ -113,6 +113,16 @@ pub(super) const ALL_EXPERIMENTS: &[Experiment] = &[
             Figure::new("only heartbeats cut for 5 s: nodes with an alarm", Unit::Count, &[Bar::Least(2.0)]),
         ],
         run: heartbeats_cut,
+    },
+    Experiment {
+        key: "removed",
+        interval: 200,
+        lines: &[],
+        rivals: USUAL,
+        most_runs: SURE,
+        seconds: |_| 5,
+        figures: &[Figure::new("address removed by somebody else: outage", Unit::Ms, &[Bar::Most(50.0)])],
+        run: removed,
     },
     Experiment {
         key: "split",

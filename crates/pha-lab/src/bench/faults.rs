@@ -8,7 +8,7 @@ use super::series::Reading;
 use super::stage::{CLIENT_PATIENCE, Stage, millis};
 use super::system;
 use super::{PATIENCE, Plan};
-use crate::network::Link;
+use crate::network::{self, Link};
 
 /// After `kill -9` it is looked for so long who holds the address.
 const HOLDERS_CAP: Duration = Duration::from_secs(10);
@@ -74,6 +74,22 @@ pub(super) fn heartbeats_cut(stage: &mut Stage, _: &Plan) -> Result<Vec<Reading>
     stage.restore_heartbeats()?;
     recover(stage)?;
     Ok(vec![Some(figures.0), Some(figures.1), alarmed])
+}
+
+/// Somebody else takes the address off the active node's device. Figure: outage.
+pub(super) fn removed(stage: &mut Stage, _: &Plan) -> Result<Vec<Reading>> {
+    let id = stage.settle()?;
+    let asked = stage.eyes.client().mark();
+    network::remove_address(stage.node(id).name())?;
+    std::thread::sleep(CLIENT_PATIENCE + Duration::from_millis(500));
+    // It is no error that it never comes back: the figure says so.
+    let _ = stage.lab.wait(HOLDERS_CAP, "the client is served", || stage.eyes.client().answer().is_some());
+    let outage = stage.longest_outage(asked);
+    if outage.is_infinite() {
+        stage.crash(id)?;
+        stage.boot(id)?;
+    }
+    Ok(vec![Some(outage)])
 }
 
 /// The nodes are cut off from each other, and the cut is healed. Figure: outage from then on.

@@ -44,7 +44,7 @@ pub struct BenchOptions {
     /// Runs of each experiment.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Only this experiment: crash, switchover, kill, heartbeats, split, lan, loss, idle, both, one, many; may be repeated.
+    /// Only this experiment: crash, switchover, kill, heartbeats, removed, split, lan, loss, idle, both, one, many; may be repeated.
     #[arg(long, value_name = "EXPERIMENT", value_parser = clap::builder::PossibleValuesParser::new(keys()))]
     only: Vec<String>,
     /// Three runs, short loss and idle: to see whether it works.
