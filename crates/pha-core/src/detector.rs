@@ -113,11 +113,11 @@ impl PeerDetector {
         self.change_liveness(if gone { Liveness::Absent } else { Liveness::Alive }, now);
     }
 
-    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept, and what it
-    /// said last may have found the socket's buffer full. It has the time of one more heartbeat at least.
+    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept. In a sleep
+    /// longer than the dead time what it said may have found the socket's buffer full: its silence begins anew.
     pub fn was_late(&mut self, lateness: Duration, now: BootTime) {
-        let last_chance = now - self.settings.dead_time.saturating_sub(self.settings.suspect_time());
-        self.silent_since = (self.silent_since + lateness).max(last_chance).min(now);
+        let slept = lateness >= self.settings.dead_time;
+        self.silent_since = if slept { now } else { (self.silent_since + lateness).min(now) };
     }
 
     /// Time has come for [`Self::next_deadline`].
@@ -305,12 +305,24 @@ mod tests {
     fn a_starved_receiver_does_not_accuse() {
         let mut d = detector();
         d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
-        // The timer due at 300 fired at 2300.
+        // The timer due at 300 fired at 2300: what was said meanwhile may be lost.
         d.was_late(Duration::from_millis(2000), at(2300));
-        d.deadline_passed(at(2300));
-        assert_eq!(d.report().liveness, Liveness::Suspect);
-        d.deadline_passed(at(2600));
+        for (now, liveness) in [(2300, Liveness::Alive), (2600, Liveness::Suspect), (2899, Liveness::Suspect)] {
+            d.deadline_passed(at(now));
+            assert_eq!(d.report().liveness, liveness, "{now}");
+        }
+        d.deadline_passed(at(2900));
         assert_eq!(d.report().liveness, Liveness::Dead);
+    }
+
+    #[test]
+    fn silence_begins_anew_after_a_sleep_as_long_as_the_dead_time() {
+        for (overslept, silent_since) in [(599, 599), (600, 900)] {
+            let mut d = detector();
+            d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));
+            d.was_late(Duration::from_millis(overslept), at(300 + overslept));
+            assert_eq!(d.next_deadline(), Some(at(silent_since + 300)));
+        }
     }
 
     #[test]
