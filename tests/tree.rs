@@ -362,7 +362,7 @@ fn decision_records_are_numbered_and_listed() {
     assert!(!names.is_empty(), "there is no decision record");
     for (number, name) in (1..).zip(&names) {
         assert!(name.starts_with(&format!("{number:04}-")), "{name} should be number {number:04}");
-        assert!(index.contains(name.as_str()), "docs/ARCHITECTURE.md does not list {name}");
+        assert!(index.contains(&format!("- [{} ", &name[..4])), "docs/ARCHITECTURE.md does not list {name}");
         let text = read(&format!("docs/adr/{name}"));
         for heading in ["## Context", "## Decision", "## Consequences"] {
             assert!(text.contains(heading), "{name} has no '{heading}'");

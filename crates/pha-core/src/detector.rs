@@ -113,11 +113,20 @@ impl PeerDetector {
         self.change_liveness(if gone { Liveness::Absent } else { Liveness::Alive }, now);
     }
 
-    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept. In a sleep
-    /// longer than the dead time what it said may have found the socket's buffer full: its silence begins anew.
+    /// The shell's timer fired `lateness` after it was due: the peer is not to blame for silence while we slept. What it said
+    /// last may still be on its way, so it has the time of one more heartbeat at least. In a sleep longer than the dead time
+    /// that may have found the socket's buffer full: silence begins anew.
     pub fn was_late(&mut self, lateness: Duration, now: BootTime) {
-        let slept = lateness >= self.settings.dead_time;
-        self.silent_since = if slept { now } else { (self.silent_since + lateness).min(now) };
+        let last_chance = now - self.settings.dead_time.saturating_sub(self.settings.suspect_time());
+        let excused = self.silent_since + lateness;
+        let silent_since = if self.report.liveness == Liveness::Unheard {
+            excused
+        } else if lateness >= self.settings.dead_time {
+            now
+        } else {
+            excused.max(last_chance)
+        };
+        self.silent_since = silent_since.min(now);
     }
 
     /// Time has come for [`Self::next_deadline`].

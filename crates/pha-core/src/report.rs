@@ -177,7 +177,7 @@ impl SuperviseReport {
         self.saying.gateway
     }
 
-    /// Apart from how long things take, which is not worth a write. Nor is how far a plan has come, resource by resource: its
+    /// Apart from how long things take, which is not worth a write, and no news to anybody. Nor is how far a plan has come, resource by resource: its
     /// PROGRESS is said, and its end will be. This is asked after every check of every resource.
     #[must_use]
     pub fn shows_the_same(&self, before: &Self) -> bool {
@@ -189,8 +189,22 @@ impl SuperviseReport {
 
     /// Everything but resources and stages.
     fn timeless(&self) -> impl PartialEq + '_ {
-        let Self { saying, progress_until, role, highest_term, reason, since, until, announce, .. } = self;
-        let Self { unfit_until, resources: _, history, last_conflict, handover, moves: _, .. } = self;
+        let Self {
+            saying,
+            progress_until,
+            role,
+            highest_term,
+            reason,
+            since,
+            until,
+            announce,
+            unfit_until,
+            resources: _,
+            history,
+            last_conflict,
+            handover,
+            moves: _,
+        } = self;
         let word = (saying, progress_until, role, highest_term, reason, since);
         (word, until, announce, unfit_until, history, last_conflict, handover)
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
+use pha_core::report::OfflineWish;
 use pha_core::resource::{Call, Outcome, ResourceSettings};
 use pha_core::supervisor::{Command, Event, Note, Outside, Restored, Settings, Supervisor};
 use pha_core::{
@@ -148,22 +149,68 @@ fn asked(at_ms: u64) -> Option<Ask> {
     Some(Ask { node: NodeId::new(2).expect("2 is a node id"), at: at(at_ms) })
 }
 
+/// It takes over from lb1, which has left, under the term that is on its disk.
+fn takes_over(s: &mut Supervisor, now: u64) -> Term {
+    let reserved = s.report().highest_term;
+    let commands = s.handle(hears(Word::Left { cause: LeaveCause::Stopped }, now), at(now));
+    assert!(commands.contains(&Command::PublishTerm) && !commands.contains(&Command::StoreTerm), "{commands:?}");
+    let starts = |c: &Command| matches!(c, Command::Run { call: Call::Start, term, .. } if *term == reserved);
+    assert!(!commands.iter().any(starts), "its heartbeat says first that it starts: {commands:?}");
+    let commands = s.handle(Event::TermStored(true), at(now + 1));
+    assert!(commands.iter().any(starts), "{commands:?}");
+    reserved
+}
+
 #[test]
 fn whoever_could_take_over_has_its_next_term_on_disk_and_starts_without_a_flush() {
     let mut s = settled(settings());
     let commands = s.handle(hears(Word::Online, 100), at(100));
+    let place = |wanted: &Command| commands.iter().position(|command| command == wanted);
+    assert!(place(&Command::ReserveTerm).is_some() && place(&Command::Publish) < place(&Command::ReserveTerm));
+    s.handle(Event::TermReserved(true), at(112));
+    assert_eq!(s.report().saying.term, Term::NONE, "nobody is told of a term that is not acted under");
+    assert!(takes_over(&mut s, 120) > Term::NONE);
+}
+
+#[test]
+fn each_takeover_has_a_term_of_its_own() {
+    let mut s = settled(settings());
+    s.handle(hears(Word::Online, 100), at(100));
+    s.handle(Event::TermReserved(true), at(112));
+    let first = takes_over(&mut s, 120);
+    let call = |call, outcome| Event::CallFinished {
+        resource: 0,
+        call,
+        outcome,
+        message: String::new(),
+        duration: Duration::from_millis(3),
+    };
+    s.handle(call(Call::Start, Outcome::Succeeded), at(125));
+    s.handle(checked(Outcome::Succeeded), at(130));
+    let left = Word::Left { cause: LeaveCause::Stopped };
+    let Event::OutsideChanged(mut outside) = hears(left, 140) else { unreachable!("it is one") };
+    outside.wishes.offline = Some(OfflineWish { since: at(140), until: at(30_000), force: true });
+    let commands = s.handle(Event::OutsideChanged(outside), at(140));
+    assert!(commands.iter().any(|command| matches!(command, Command::Run { call: Call::Stop, .. })), "{commands:?}");
+    s.handle(call(Call::Stop, Outcome::Succeeded), at(145));
+    s.handle(checked(Outcome::Failed), at(150));
+    let commands = s.handle(hears(left, 200), at(200));
     assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
-    s.handle(Event::TermStored(true), at(112));
-    let report = s.report();
-    assert_eq!(report.saying.term, Term::NONE, "nobody is told of a term that is not acted under");
-    assert!(report.highest_term > Term::NONE);
-    let commands = s.handle(hears(Word::Left { cause: LeaveCause::Stopped }, 120), at(120));
-    assert!(commands.contains(&Command::PublishTerm) && !commands.contains(&Command::StoreTerm), "{commands:?}");
-    let starts =
-        |c: &Command| matches!(c, Command::Run { call: Call::Start, term, .. } if *term == report.highest_term);
-    assert!(!commands.iter().any(starts), "its heartbeat says first that it starts: {commands:?}");
-    let commands = s.handle(Event::TermStored(true), at(121));
-    assert!(commands.iter().any(starts), "{commands:?}");
+    assert!(s.report().saying.term > first);
+}
+
+#[test]
+fn a_term_that_could_not_be_stored_beforehand_is_tried_again_after_a_minute_or_when_somebody_asks() {
+    let mut s = settled(settings());
+    let reserves = |commands: Vec<Command>| commands.contains(&Command::ReserveTerm);
+    assert!(reserves(s.handle(hears(Word::Online, 100), at(100))));
+    s.handle(Event::TermReserved(false), at(112));
+    assert!(!reserves(s.handle(hears(Word::Online, 1000), at(1000))));
+    assert!(reserves(s.handle(hears_asked(Word::Online, asked(1100), 1100), at(1100))));
+    s.handle(Event::TermReserved(false), at(1200));
+    assert_eq!(s.report().saying.answer.and_then(|answer| answer.unready), Some(Unready::Unwritable));
+    assert!(!reserves(s.handle(hears(Word::Online, 2000), at(2000))));
+    assert!(reserves(s.handle(hears(Word::Online, 61_200), at(61_200))));
 }
 
 #[test]
@@ -174,7 +221,7 @@ fn who_is_asked_checks_before_it_is_ready() {
     assert!(commands.iter().any(|command| matches!(command, Command::Run { call: Call::Check, .. })), "{commands:?}");
     s.handle(checked(Outcome::Failed), at(111));
     assert_eq!(s.report().saying.answer, None, "its next term is not on disk");
-    s.handle(Event::TermStored(true), at(112));
+    s.handle(Event::TermReserved(true), at(112));
     let ready = s.report().saying.answer.map(|answer| (answer.at, answer.unready));
     assert_eq!(ready, Some((at(110), None)));
     s.handle(hears_asked(Word::Online, asked(130), 130), at(130));
@@ -187,7 +234,7 @@ fn who_is_asked_checks_before_it_is_ready() {
 fn a_term_that_was_stored_beforehand_is_worth_nothing_once_a_higher_one_was_heard_of() {
     let mut s = settled(settings());
     s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
-    s.handle(Event::TermStored(true), at(112));
+    s.handle(Event::TermReserved(true), at(112));
     s.handle(checked(Outcome::Failed), at(115));
     let Event::OutsideChanged(mut outside) = hears(Word::Left { cause: LeaveCause::Operator }, 120) else {
         unreachable!("it is one")
@@ -203,12 +250,12 @@ fn a_term_that_was_stored_beforehand_is_worth_nothing_once_a_higher_one_was_hear
 fn who_is_asked_says_why_it_is_not_ready() {
     let mut s = settled(settings());
     s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
-    s.handle(Event::TermStored(false), at(112));
+    s.handle(Event::TermReserved(false), at(112));
     let unready = |s: &Supervisor| s.report().saying.answer.and_then(|answer| answer.unready);
     assert_eq!(unready(&s), Some(Unready::Unwritable));
     let mut s = settled(settings());
     s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
-    s.handle(Event::TermStored(true), at(112));
+    s.handle(Event::TermReserved(true), at(112));
     s.handle(checked(Outcome::TimedOut), at(115));
     assert_eq!(unready(&s), Some(Unready::Unchecked));
     s.handle(hears(Word::Online, 200), at(200));

@@ -66,6 +66,8 @@ struct Papers<S> {
     waiting: Option<Task<S>>,
     /// The number of a finished one, and how it went.
     finished: Option<(u64, Result<Updated, StatusError>)>,
+    /// The number of the last one that was to last, and whether it does.
+    lasting: Option<(u64, bool)>,
     /// Rung when this publication is finished: nobody waits for it.
     wanted: Option<u64>,
     bell: PipeWriter,
@@ -79,7 +81,7 @@ struct Task<S> {
     durability: Durability,
 }
 
-impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
+impl<S: Section + PartialEq + Send + 'static> Publisher<S> {
     /// Nothing is published yet.
     ///
     /// # Errors
@@ -94,7 +96,7 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
     /// As [`Self::new`].
     pub fn with(writer: Writer, database: Arc<Database>) -> io::Result<Self> {
         let (ear, bell) = io::pipe()?;
-        let papers = Papers { waiting: None, finished: None, wanted: None, bell, rung: false };
+        let papers = Papers { waiting: None, finished: None, lasting: None, wanted: None, bell, rung: false };
         Ok(Self {
             writer,
             database,
@@ -110,12 +112,16 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         })
     }
 
-    /// Has `section` written, and waits for it for `patience` at most; not at all if an earlier one is late, unless this
-    /// one is to last.
-    pub fn publish(&mut self, section: S, durability: Durability, patience: Duration) -> Published {
+    /// Has `section` written, and waits for it for `patience` at most; not at all if an earlier one is late.
+    pub fn publish(&mut self, section: S, patience: Duration) -> Published {
+        let patience = if self.late_since.is_none() { patience } else { Duration::ZERO };
+        self.store(section, Durability::Volatile, patience)
+    }
+
+    /// As [`Self::publish`], but waits also if an earlier one is late.
+    pub fn store(&mut self, section: S, durability: Durability, patience: Duration) -> Published {
         self.hand_over(section, durability);
-        let waits = self.late_since.is_none() || durability == Durability::Lasting;
-        match self.desk.wait(self.number, if waits { patience } else { Duration::ZERO }, &mut self.bell) {
+        match self.desk.wait(self.number, patience, &mut self.bell) {
             Some(result) => self.conclude(result),
             None => {
                 self.note_late();
@@ -139,7 +145,7 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
     /// # Errors
     /// Why it could not.
     pub fn publish_first(&mut self, section: S, durability: Durability) -> anyhow::Result<Record> {
-        match self.publish(section, durability, FIRST) {
+        match self.store(section, durability, FIRST) {
             Published::Written(record) => Ok(*record),
             Published::Failed => Err(self.failure.take().map_or_else(|| anyhow::anyhow!("not written"), Into::into)),
             Published::Late => {
@@ -154,6 +160,19 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         self.late_since?;
         let result = self.desk.wait(self.number, Duration::ZERO, &mut self.bell)?;
         Some(self.conclude(result))
+    }
+
+    /// The number of the last publication.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether publication `number`, which was to last, does, or a later one in its place; `None` if nobody knows yet. To be
+    /// asked on every wake.
+    #[must_use]
+    pub fn lasts(&self, number: u64) -> Option<bool> {
+        self.desk.papers().lasting.filter(|(last, _)| *last >= number).map(|(_, lasts)| lasts)
     }
 
     /// Since when the disk has not answered.
@@ -175,7 +194,10 @@ impl<S: Section + Clone + PartialEq + Send + 'static> Publisher<S> {
         }
         let (desk, database) = (Arc::clone(&self.desk), Arc::clone(&self.database));
         if !self.writer.take(move || desk.serve(&database)) {
-            self.desk.papers().waiting = None;
+            let mut papers = self.desk.papers();
+            if papers.waiting.take().is_some_and(|task| task.durability == Durability::Lasting) {
+                papers.lasting = Some((self.number, false));
+            }
         }
     }
 
@@ -256,6 +278,9 @@ impl<S: Section> Desk<S> {
         // It is closed last: whoever waits does not wait for that.
         let _before = result.as_mut().ok().and_then(|updated| updated.before.take());
         let mut papers = self.papers();
+        if task.durability == Durability::Lasting {
+            papers.lasting = Some((task.number, result.is_ok()));
+        }
         papers.finished = Some((task.number, result));
         if papers.wanted == Some(task.number) && !papers.rung {
             // One byte at most is in the pipe, so this never waits.

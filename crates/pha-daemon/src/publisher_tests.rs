@@ -37,7 +37,7 @@ impl Node {
     }
 
     fn publish(&mut self, incarnation: u64) -> Published {
-        self.publisher.publish(section(incarnation), Durability::Volatile, Duration::ZERO)
+        self.publisher.publish(section(incarnation), Duration::ZERO)
     }
 
     fn stored(&self) -> Record {
@@ -52,7 +52,7 @@ impl Node {
 #[test]
 fn on_a_disk_that_is_well_the_database_is_true_when_publishing_returns() {
     let mut node = node();
-    let published = node.publisher.publish(section(1), Durability::Volatile, LONG);
+    let published = node.publisher.publish(section(1), LONG);
     let Published::Written(record) = published else { panic!("{published:?}") };
     assert_eq!((record.sender.incarnation, node.stored()), (1, *record));
     assert!(!node.rings(Duration::ZERO));
@@ -82,7 +82,7 @@ fn the_bell_of_a_publication_that_was_replaced_wakes_nobody_for_ever() {
     assert_eq!(node.publish(1), Published::Late);
     drop(thaw);
     assert!(node.rings(LONG));
-    assert!(matches!(node.publisher.publish(section(2), Durability::Lasting, LONG), Published::Written(_)));
+    assert!(matches!(node.publisher.store(section(2), Durability::Lasting, LONG), Published::Written(_)));
     assert!(!node.rings(Duration::ZERO));
 }
 
@@ -91,7 +91,7 @@ fn a_term_that_is_waited_for_in_vain_is_not_stored_and_its_late_end_does_no_harm
     let mut node = node();
     let thaw = node.stall();
     let patience = Duration::from_millis(10);
-    assert_eq!(node.publisher.publish(section(7), Durability::Lasting, patience), Published::Late);
+    assert_eq!(node.publisher.store(section(7), Durability::Lasting, patience), Published::Late);
     assert_eq!(node.publish(8), Published::Late);
     drop(thaw);
     assert!(node.rings(LONG));
@@ -102,7 +102,7 @@ fn a_term_that_is_waited_for_in_vain_is_not_stored_and_its_late_end_does_no_harm
 fn what_was_to_last_lasts_in_what_replaces_it() {
     let mut node = node();
     let _thaw = node.stall();
-    node.publisher.publish(section(1), Durability::Lasting, Duration::ZERO);
+    node.publisher.store(section(1), Durability::Lasting, Duration::ZERO);
     node.publish(2);
     let papers = node.publisher.desk.papers();
     assert!(papers.waiting.as_ref().is_some_and(|task| task.number == 2 && task.durability == Durability::Lasting));
@@ -127,8 +127,32 @@ fn nobody_takes_what_is_on_its_way_for_overwritten() {
 fn a_failure_is_told_and_made_good_by_the_next_publication() {
     let mut node = node();
     std::fs::create_dir(node.database.path()).unwrap();
-    assert_eq!(node.publisher.publish(section(1), Durability::Volatile, LONG), Published::Failed);
+    assert_eq!(node.publisher.publish(section(1), LONG), Published::Failed);
     assert!(node.publisher.publish_first(section(1), Durability::Volatile).is_err());
     std::fs::remove_dir(node.database.path()).unwrap();
-    assert!(matches!(node.publisher.publish(section(2), Durability::Volatile, LONG), Published::Written(_)));
+    assert!(matches!(node.publisher.publish(section(2), LONG), Published::Written(_)));
+}
+
+#[test]
+fn what_was_to_last_is_not_called_stored_because_something_after_it_was_written() {
+    let mut node = node();
+    node.publisher.store(section(1), Durability::Lasting, LONG);
+    assert_eq!(node.publisher.lasts(node.publisher.number()), Some(true));
+    let thaw = node.stall();
+    node.publisher.store(section(2), Durability::Lasting, Duration::ZERO);
+    let number = node.publisher.number();
+    assert_eq!(node.publisher.lasts(number), None);
+    node.publish(3);
+    drop(thaw);
+    assert!(node.rings(LONG));
+    assert_eq!(node.publisher.lasts(number), Some(true), "what replaced it lasts in its place");
+    node.publisher.publish(section(4), LONG);
+    assert_eq!(node.publisher.lasts(number + 2), None, "that was not to last");
+    let dir = node.database.path().parent().unwrap().to_owned();
+    std::fs::rename(&dir, dir.with_extension("away")).unwrap();
+    node.publisher.store(section(5), Durability::Lasting, LONG);
+    let failed = node.publisher.number();
+    std::fs::rename(dir.with_extension("away"), &dir).unwrap();
+    assert!(matches!(node.publisher.publish(section(6), LONG), Published::Written(_)));
+    assert_eq!(node.publisher.lasts(failed), Some(false));
 }

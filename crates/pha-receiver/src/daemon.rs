@@ -101,7 +101,7 @@ impl Receiver {
 
     fn publish(&mut self, pid: u32, now: BootTime) {
         let section = self.section(pid, now);
-        self.publisher.publish(section, Durability::Volatile, self.patience);
+        self.publisher.publish(section, self.patience);
     }
 
     fn section(&mut self, pid: u32, now: BootTime) -> ReceiverSection {

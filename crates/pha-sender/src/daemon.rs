@@ -13,7 +13,7 @@ use pha_wire::Codec;
 
 use crate::routes::Routes;
 
-/// The sender's own sign of life. Only people look at it: each write wakes the other programs.
+/// The sender's own sign of life. Only people look at it.
 const TICK: Duration = Duration::from_secs(2);
 /// It waits so long for a beat that wakes the sender anyway, or comes so much earlier with one.
 const WITH_A_BEAT: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ pub struct Sender {
     record: Record,
     section: SenderSection,
     publisher: Publisher<SenderSection>,
-    patience: Duration,
+    interval: Duration,
     next_tick: BootTime,
 }
 
@@ -54,7 +54,7 @@ impl Sender {
             record: Record::default(),
             section: SenderSection { pid: std::process::id(), ..SenderSection::default() },
             publisher: Publisher::new(daemon)?,
-            patience: daemon.config.heartbeat_interval / PATIENCE,
+            interval: config.heartbeat_interval,
             next_tick: now,
         };
         sender.read(&daemon.database);
@@ -72,9 +72,11 @@ impl Sender {
     pub fn run(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
         let mut waker = daemon.waker()?;
         self.recorder = Recorder::begin(daemon, &self.beat, now());
+        // What was written before somebody listened rings no more.
+        self.read(&daemon.database);
         daemon.is_ready();
         loop {
-            let woken = waker.wait([self.publisher.as_fd()].into_iter(), self.next_deadline())?;
+            let woken = waker.wait([self.publisher.as_fd()].into_iter(), self.next_deadline(now()))?;
             let now = now();
             let written = self.publisher.collect();
             self.note(written);
@@ -109,9 +111,11 @@ impl Sender {
         Ok(())
     }
 
-    fn next_deadline(&self) -> BootTime {
-        let deadlines = [self.beat.next_deadline(), self.routes.next_deadline()];
-        deadlines.into_iter().flatten().fold(self.next_tick + WITH_A_BEAT, BootTime::min)
+    /// A sender that is silent looks as often as it would speak: a sign of life from supervise, which rings for nobody, may
+    /// end its silence.
+    fn next_deadline(&self, now: BootTime) -> BootTime {
+        let looks = self.beat.next_deadline().unwrap_or(now + self.interval);
+        self.routes.next_deadline().unwrap_or(looks).min(looks).min(self.next_tick + WITH_A_BEAT)
     }
 
     fn read(&mut self, database: &Database) {
@@ -173,7 +177,7 @@ impl Sender {
         self.next_tick = now + TICK;
         if news {
             self.recorder.hurry(now);
-            let written = self.publisher.publish(self.section.clone(), Durability::Volatile, self.patience);
+            let written = self.publisher.publish(self.section.clone(), self.interval / PATIENCE);
             self.note(Some(written));
         } else {
             self.publisher.publish_later(self.section.clone());
@@ -222,9 +226,23 @@ mod tests {
             record: Record::default(),
             section: SenderSection::default(),
             publisher: Publisher::with(Writer::start("writer").unwrap(), nowhere).unwrap(),
-            patience: config.heartbeat_interval / PATIENCE,
+            interval: config.heartbeat_interval,
             next_tick: now,
         }
+    }
+
+    #[test]
+    fn who_is_silent_for_want_of_a_sign_of_life_looks_for_one_as_often_as_it_would_speak() {
+        let mut now = BootTime::ZERO + TICK;
+        let mut sender = sender(now);
+        let said = Said { saying: Saying::healthy(Word::Online), progress_until: None, announce: true, tick: now };
+        sender.beat.record_changed(Some(said), &[], now);
+        while let Some(due) = sender.beat.next_deadline() {
+            now = due;
+            sender.speak(now);
+        }
+        sender.next_tick = now + TICK;
+        assert_eq!(sender.next_deadline(now), now + Duration::from_millis(200));
     }
 
     #[test]

@@ -164,7 +164,8 @@ impl Cluster {
             let node = &mut self.nodes[n];
             node.record.sender.incarnation = sender.serial.incarnation;
         }
-        let due = sender.core.next_deadline().map_or(sender.next_tick, |due| due.min(sender.next_tick));
+        let looks = now + self.nodes[n].settings.heartbeat_interval;
+        let due = sender.core.next_deadline().unwrap_or(looks).min(sender.next_tick);
         let wakes = self.when(n, due);
         let node = &mut self.nodes[n];
         node.sender.wakes = wakes;
@@ -295,6 +296,13 @@ impl Cluster {
                     self.nodes[n].lasting = supervise.core.report().highest_term;
                 }
                 return Some(Event::TermStored(stored));
+            }
+            Command::ReserveTerm => {
+                let stored = self.publish(n, supervise);
+                if stored {
+                    self.nodes[n].lasting = supervise.core.report().highest_term;
+                }
+                return Some(Event::TermReserved(stored));
             }
             Command::PublishTerm => {
                 supervise.could_publish = self.publish(n, supervise);

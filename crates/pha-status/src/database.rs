@@ -19,7 +19,7 @@ use std::time::Duration;
 use pha_sys::clock;
 use pha_sys::lock::LockFile;
 use pha_sys::volatile::{is_volatile, is_writable};
-use pha_sys::watch::{FileWatch, ring};
+use pha_sys::watch::FileWatch;
 
 use crate::aside::set_aside;
 use crate::error::{Defect, StatusError};
@@ -168,14 +168,7 @@ impl Database {
         if durability == Durability::Lasting {
             self.remember(&record)?;
         }
-        replacement.take_place()?;
-        if news {
-            ring(&self.file).map_err(|source| StatusError::Io {
-                path: self.file.clone(),
-                doing: "cannot ring",
-                source,
-            })?;
-        }
+        replacement.take_place(news)?;
         let reserve_lacks_room = lock.is_some() && patience == Patience::Daemon && self.reserve_lacks_room(disk_full);
         Ok(Updated {
             record,
@@ -191,7 +184,7 @@ impl Database {
         let Some(memory) = &self.memory else { return Ok(()) };
         let failed = |why| StatusError::Unwritable { path: memory.clone(), why };
         let content = file::render(&record.clone().after_reboot("")).map_err(failed)?;
-        Replacement::write(memory, &content, Durability::Lasting)?.take_place()
+        Replacement::write(memory, &content, Durability::Lasting)?.take_place(false)
     }
 
     /// The file that is read.

@@ -293,5 +293,8 @@ fn signs_of_life_and_figures_are_no_news() {
     assert!(news(|supervise: &mut SuperviseSection| report(supervise).resources[0].state = ResourceState::Unknown));
     assert!(news(|supervise: &mut SuperviseSection| report(supervise).role = Role::Standby));
     assert!(news(|supervise: &mut SuperviseSection| supervise.report = None));
+    let (mut under_way, before) = (full_record(), full_record());
+    report(&mut under_way.supervise).resources[0].state = ResourceState::Unknown;
+    assert!(!under_way.supervise.is_news(&before.supervise), "how far a plan has come");
     assert!(news(|operator: &mut OperatorSection| operator.wishes.maintenance = false));
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use pha_sys::swap::swap;
+use pha_sys::watch::ring;
 
 use crate::error::StatusError;
 
@@ -32,6 +33,7 @@ pub enum Durability {
 
 /// A written file that has not taken its place yet; removed when dropped before, unless it is the reserve.
 pub(crate) struct Replacement<'a> {
+    file: File,
     temporary: PathBuf,
     target: &'a Path,
     durability: Durability,
@@ -52,8 +54,9 @@ impl<'a> Replacement<'a> {
             created => created,
         };
         let file = file.map_err(failed)?;
-        let replacement = Self { temporary: temporary.clone(), target, durability, is_reserve: false, placed: false };
-        fill(file, content, durability).map_err(failed)?;
+        let replacement =
+            Self { file, temporary: temporary.clone(), target, durability, is_reserve: false, placed: false };
+        fill(&replacement.file, content, durability).map_err(failed)?;
         Ok(replacement)
     }
 
@@ -62,13 +65,13 @@ impl<'a> Replacement<'a> {
         let temporary = reserve_path(target);
         let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
         let file = OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
-        let filled = file.set_len(content.len() as u64).and_then(|()| fill(file, content, durability));
+        let filled = file.set_len(content.len() as u64).and_then(|()| fill(&file, content, durability));
         filled.map_err(failed)?;
-        Ok(Self { temporary, target, durability, is_reserve: true, placed: false })
+        Ok(Self { file, temporary, target, durability, is_reserve: true, placed: false })
     }
 
-    /// Takes the old file's place.
-    pub(crate) fn take_place(mut self) -> Result<(), StatusError> {
+    /// Takes the old file's place, and rings if there is news.
+    pub(crate) fn take_place(mut self, news: bool) -> Result<(), StatusError> {
         let failed = |source| StatusError::Io { path: self.target.to_owned(), doing: "cannot be replaced", source };
         // Without an old file there is nothing to change places with.
         let swapped = self.is_reserve && swap(&self.temporary, self.target).is_ok();
@@ -76,6 +79,10 @@ impl<'a> Replacement<'a> {
             fs::rename(&self.temporary, self.target).map_err(failed)?;
         }
         self.placed = true;
+        if news {
+            // Who is not woken sees it on his next wake: no reason to call it unwritten.
+            let _ = ring(&self.file);
+        }
         match (self.durability, self.target.parent()) {
             (Durability::Lasting, Some(dir)) => File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed),
             (Durability::Lasting | Durability::Volatile, _) => Ok(()),
@@ -91,7 +98,7 @@ impl Drop for Replacement<'_> {
     }
 }
 
-fn fill(mut file: File, content: &[u8], durability: Durability) -> io::Result<()> {
+fn fill(mut file: &File, content: &[u8], durability: Durability) -> io::Result<()> {
     file.write_all(content)?;
     match durability {
         Durability::Lasting => file.sync_all(),
@@ -106,7 +113,7 @@ pub(crate) fn keep_reserve(target: &Path) -> Result<(), StatusError> {
         return Ok(());
     }
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&path);
-    file.and_then(|file| fill(file, &[0; RESERVE], Durability::Volatile)).map_err(|source| StatusError::Io {
+    file.and_then(|file| fill(&file, &[0; RESERVE], Durability::Volatile)).map_err(|source| StatusError::Io {
         path,
         doing: "cannot be written",
         source,
@@ -164,7 +171,7 @@ mod tests {
             drop(Replacement::write(&target, b"dropped", durability).unwrap());
             assert_eq!((fs::read(&target).unwrap(), names(dir.path()).len()), (b"old".to_vec(), 1));
         }
-        Replacement::write(&target, b"new", Durability::Lasting).unwrap().take_place().unwrap();
+        Replacement::write(&target, b"new", Durability::Lasting).unwrap().take_place(false).unwrap();
         assert_eq!((fs::read(&target).unwrap(), names(dir.path()).len()), (b"new".to_vec(), 1));
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o644);
     }
@@ -201,12 +208,15 @@ mod tests {
         drop(Replacement::write_reserve(&target, b"dropped", Durability::Volatile).unwrap());
         for content in ["new", "a newer and longer one", "newest"] {
             let before = fs::read(&target).unwrap();
-            Replacement::write_reserve(&target, content.as_bytes(), Durability::Lasting).unwrap().take_place().unwrap();
+            Replacement::write_reserve(&target, content.as_bytes(), Durability::Lasting)
+                .unwrap()
+                .take_place(false)
+                .unwrap();
             assert_eq!(fs::read(&target).unwrap(), content.as_bytes());
             assert_eq!(fs::read(reserve_path(&target)).unwrap(), before);
         }
         fs::remove_file(&target).unwrap();
-        Replacement::write_reserve(&target, b"alone", Durability::Volatile).unwrap().take_place().unwrap();
+        Replacement::write_reserve(&target, b"alone", Durability::Volatile).unwrap().take_place(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"alone");
         keep_reserve(&target).unwrap();
         assert_eq!(fs::metadata(reserve_path(&target)).unwrap().len(), RESERVE as u64);
@@ -217,7 +227,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("status.dat");
         fs::write(temporary_path(&target, process::id()), "a longer leftover").unwrap();
-        Replacement::write(&target, b"new", Durability::Volatile).unwrap().take_place().unwrap();
+        Replacement::write(&target, b"new", Durability::Volatile).unwrap().take_place(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
     }
 }

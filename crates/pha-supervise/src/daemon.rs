@@ -54,6 +54,8 @@ pub struct Supervise {
     database: Arc<Database>,
     database_writer: Writer,
     could_publish: bool,
+    /// The publication that brings the next term to the disk, if the core waits for it.
+    reserving: Option<u64>,
     section: SuperviseSection,
     outside: Outside,
     receiver_lock: PathBuf,
@@ -91,6 +93,7 @@ impl Supervise {
             database: Arc::clone(&daemon.database),
             database_writer: daemon.database_writer.clone(),
             could_publish: true,
+            reserving: None,
             section,
             outside: Outside::default(),
             receiver_lock: Program::Receiver.pid_file(&daemon.var_dir),
@@ -150,15 +153,19 @@ impl Supervise {
         if woken.record_changed {
             self.read();
         }
+        if let Some(stored) = self.reserving.and_then(|number| self.publisher.lasts(number)) {
+            self.reserving = None;
+            events.push(Event::TermReserved(stored));
+        }
         let look = now >= self.next_look;
         if woken.record_changed || look {
-            self.next_look = now + LOOK;
             let news = self.has_news(now);
             if news {
                 events.push(Event::OutsideChanged(Box::new(self.outside.clone())));
             }
-            if (news || look) && self.carrier_changed() {
-                events.push(Event::CarrierChanged);
+            if news || look {
+                self.next_look = now + LOOK;
+                events.extend(self.carrier_changed().then_some(Event::CarrierChanged));
             }
         }
         let robbed = self.runner.robbed(now);
@@ -207,8 +214,16 @@ impl Supervise {
     fn carry_out(&mut self, command: Command, decided: BootTime) -> Option<Event> {
         match command {
             Command::Publish => {
-                let published = self.publish(Durability::Volatile, PATIENCE)?;
+                let section = self.report()?;
+                let published = self.publisher.publish(section, PATIENCE);
                 self.note_published(published)
+            }
+            Command::ReserveTerm => {
+                let section = self.report()?;
+                let published = self.publisher.store(section, Durability::Lasting, Duration::ZERO);
+                self.reserving = Some(self.publisher.number());
+                self.note_record(published);
+                None
             }
             Command::StoreTerm => Some(self.store_term(Durability::Lasting)),
             Command::PublishTerm => Some(self.store_term(Durability::Volatile)),
@@ -239,15 +254,16 @@ impl Supervise {
     }
 
     fn store_term(&mut self, durability: Durability) -> Event {
-        let published = self.publish(durability, TERM_PATIENCE);
+        let section = self.report();
+        let published = section.map(|section| self.publisher.store(section, durability, TERM_PATIENCE));
         let stored = published.is_some_and(|published| self.note_record(published) == Some(true));
         // The core takes it for a publication like any other: the next one that succeeds is news.
         self.could_publish = stored;
         Event::TermStored(stored)
     }
 
-    /// `None` if there is nothing to be said yet.
-    fn publish(&mut self, durability: Durability, patience: Duration) -> Option<Published> {
+    /// What to publish; `None` if there is nothing to be said yet.
+    fn report(&mut self) -> Option<SuperviseSection> {
         let leaves = self.supervisor.report().saying.word.status().is_none() && self.supervisor.has_ended();
         if !self.supervisor.is_settled() && !leaves && self.section.report.is_some() {
             return None;
@@ -257,7 +273,7 @@ impl Supervise {
         if leaves {
             self.section.pid = 0;
         }
-        Some(self.publisher.publish(self.section.clone(), durability, patience))
+        Some(self.section.clone())
     }
 
     /// What the core is told about a publication: a failure each time, a success if it is news, and of one that is late
@@ -294,7 +310,8 @@ impl Supervise {
             Err(error) => log::error!("{error}; what was known stays known"),
         }
         if self.publisher.was_overwritten(&mut self.record) {
-            let published = self.publisher.publish(self.section.clone(), Durability::Volatile, PATIENCE);
+            // What was to last there is gone, too.
+            let published = self.publisher.store(self.section.clone(), Durability::Lasting, PATIENCE);
             self.note_record(published);
         }
     }

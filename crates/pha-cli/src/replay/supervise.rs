@@ -95,6 +95,8 @@ fn learned(machine: &Supervisor, names: &Names, before: &Supervisor, input: &Sup
         Event::CarrierChanged => vec![Told::new("input", "the carrier of a heartbeat interface changed")],
         Event::TermStored(true) => vec![Told::new("input", "the term is on disk")],
         Event::TermStored(false) => vec![Told::new("input", "the term could not be stored")],
+        Event::TermReserved(true) => vec![Told::routine("input", "the next term is on disk")],
+        Event::TermReserved(false) => vec![Told::new("input", "the next term could not be stored beforehand")],
         Event::Published(true) => vec![Told::new("input", "the status database can be written again")],
         Event::Published(false) => vec![Told::new("input", "the status database could not be written")],
         Event::StopRequested => vec![Told::new("input", "the program is to end")],
@@ -160,6 +162,9 @@ fn ordered(machine: &Supervisor, command: &Command) -> Option<Told> {
         Command::Publish => Told::routine("command", "publish"),
         Command::Ping => Told::routine("command", "ask the gateways"),
         Command::StoreTerm => Told::new("command", format!("store term {}", machine.report().saying.term)),
+        Command::ReserveTerm => {
+            Told::routine("command", format!("store the next term beforehand: {}", machine.report().highest_term))
+        }
         Command::PublishTerm => {
             Told::new("command", format!("publish term {}, stored beforehand", machine.report().saying.term))
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::handshake::Reserve;
 use super::plan::Plan;
 use super::{Command, Ending, Note, Rest, Supervisor};
 use crate::decide::{Action, Decision, Doing, OfflineRequest, PeerState, View};
@@ -74,6 +75,7 @@ impl Supervisor {
     /// Takes a new term; resources start once it is on disk. A term that was stored beforehand is there already.
     fn claim(&mut self, reason: Reason) {
         let reserved = self.reserved_term();
+        self.reserve = if reserved.is_some() { Reserve::Used } else { Reserve::No(self.now) };
         self.cause = reason;
         self.own_term = reserved.unwrap_or_else(|| Term::next(self.highest_term, self.settings.me));
         self.highest_term = self.own_term;
@@ -87,12 +89,11 @@ impl Supervisor {
     }
 
     pub(super) fn term_stored(&mut self, stored: bool) {
-        // A reserve is asked for before a claim can be, and answers come in order.
-        if self.reserve_stored(stored) || !std::mem::take(&mut self.claiming) {
+        if !std::mem::take(&mut self.claiming) {
             return;
         }
         if stored {
-            if self.reserved_term().is_none() {
+            if self.reserve != Reserve::Used {
                 self.note_stored();
             }
             // Only now: before, a claim may come to nothing, and what a release left up would be forgotten.

@@ -21,6 +21,8 @@ use crate::word::{Gateway, LeaveCause, Role};
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// So many heartbeats may be lost or late: the one that asks, the one that answers.
 const ANSWER_BEATS: u32 = 5;
+/// A term that could not be stored beforehand is tried again after this time, or when somebody asks.
+const RESERVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// `offline` or `switchover`, whichever is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +49,14 @@ pub struct Preparation {
 /// The term for the next takeover, stored before it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reserve {
-    /// None.
-    No,
+    /// None, and no attempt before then.
+    No(BootTime),
     /// On its way to the disk.
     Storing(Term),
     /// On disk. Worth nothing any more as soon as a higher term was heard of.
     Stored(Term),
+    /// A takeover acts under it: the next one takes another.
+    Used,
 }
 
 impl Supervisor {
@@ -116,7 +120,8 @@ impl Supervisor {
     /// Whether this node is ready for the peer that asked; `None` while it gets ready.
     pub(super) fn answer(&self) -> Option<Answer> {
         let Preparation { asker, at, unchecked } = self.preparation.as_ref()?;
-        let unready = self.unready();
+        let failed = self.reserve_again_at().filter(|at| self.now < *at).map(|_| Unready::Unwritable);
+        let unready = self.unready().or(failed);
         let done = unchecked.is_empty() && self.reserved_term().is_some() && self.gateway.state() != Gateway::Testing;
         (unready.is_some() || done).then_some(Answer { node: *asker, at: *at, unready })
     }
@@ -236,6 +241,9 @@ impl Supervisor {
         if self.role == Role::Active || known {
             return;
         }
+        if self.reserve_again_at().is_some() {
+            self.reserve = Reserve::No(self.now);
+        }
         let unchecked = (0..self.resources.len()).collect();
         self.preparation = Some(Preparation { asker, at: ask.at, unchecked });
         self.resources.iter_mut().for_each(|resource| resource.next_check = self.now);
@@ -251,26 +259,37 @@ impl Supervisor {
     pub(super) fn reserved_term(&self) -> Option<Term> {
         match self.reserve {
             Reserve::Stored(term) if term == self.highest_term => Some(term),
-            Reserve::No | Reserve::Storing(_) | Reserve::Stored(_) => None,
+            Reserve::No(_) | Reserve::Storing(_) | Reserve::Stored(_) | Reserve::Used => None,
         }
     }
 
-    /// Whoever could take over has its next term on disk: no takeover, planned or not, waits for a flush. It is said to
-    /// nobody before it is acted under.
+    /// When there is none, and one may be stored.
+    pub(super) const fn reserve_again_at(&self) -> Option<BootTime> {
+        match self.reserve {
+            Reserve::No(at) => Some(at),
+            Reserve::Storing(_) | Reserve::Stored(_) | Reserve::Used => None,
+        }
+    }
+
+    /// Whoever could take over has its next term on disk, so that a takeover, planned or not, need not wait for a flush. It
+    /// is said to nobody before it is acted under.
     pub(super) fn drive_reserve(&mut self) {
-        let wanted = self.unready().is_none() && self.reserved_term().is_none();
-        if !wanted || matches!(self.reserve, Reserve::Storing(_)) {
+        let due = match self.reserve {
+            Reserve::No(at) => self.now >= at,
+            Reserve::Storing(_) => false,
+            Reserve::Stored(_) | Reserve::Used => self.reserved_term().is_none(),
+        };
+        if !due || self.unready().is_some() {
             return;
         }
         self.highest_term = Term::next(self.highest_term, self.settings.me);
         self.reserve = Reserve::Storing(self.highest_term);
-        self.commands.push(Command::StoreTerm);
+        self.commands.push(Command::ReserveTerm);
     }
 
-    /// Whether the answer to a [`Command::StoreTerm`] was about the reserve.
-    pub(super) fn reserve_stored(&mut self, stored: bool) -> bool {
-        let Reserve::Storing(term) = self.reserve else { return false };
-        self.reserve = if stored { Reserve::Stored(term) } else { Reserve::No };
-        true
+    pub(super) fn term_reserved(&mut self, stored: bool) {
+        if let Reserve::Storing(term) = self.reserve {
+            self.reserve = if stored { Reserve::Stored(term) } else { Reserve::No(self.now + RESERVE_AGAIN) };
+        }
     }
 }

@@ -132,8 +132,10 @@ pub enum Event {
         /// Index of the resource.
         resource: usize,
     },
-    /// The answer to [`Command::StoreTerm`].
+    /// The answer to [`Command::StoreTerm`] or [`Command::PublishTerm`].
     TermStored(bool),
+    /// The answer to [`Command::ReserveTerm`].
+    TermReserved(bool),
     /// [`Command::Publish`] could not be carried out, or can be again: told when it changes and at every failure.
     Published(bool),
     /// The daemon is to end; resources stay as they are.
@@ -152,6 +154,8 @@ pub enum Command {
     /// The term is on disk already: publish that it is acted under, then answer with [`Event::TermStored`]. No resource
     /// starts while the heartbeat still says that this node stands by.
     PublishTerm,
+    /// Publish durably without waiting for it, then answer with [`Event::TermReserved`]: the highest term is this node's next.
+    ReserveTerm,
     /// Run an agent, or a built-in check; its end comes back as [`Event::CallFinished`].
     Run {
         /// Index of the resource.

@@ -164,7 +164,7 @@ impl Supervisor {
             given_up: None,
             handover: None,
             preparation: None,
-            reserve: Reserve::No,
+            reserve: Reserve::No(now),
             forgiven: BootTime::ZERO,
             turn_since: None,
             preferred_since: None,
@@ -207,6 +207,7 @@ impl Supervisor {
                 self.note_published(stored);
                 self.term_stored(stored);
             }
+            Event::TermReserved(stored) => self.term_reserved(stored),
             Event::Published(published) => self.note_published(published),
             Event::StopRequested if self.ending == Ending::No => self.ending = Ending::Asked,
             Event::StopRequested | Event::DeadlinePassed => {}
@@ -458,6 +459,7 @@ impl Supervisor {
             self.outside.wishes.offline.map(|wish| wish.until),
             self.outside.wishes.switchover.map(|wish| wish.until),
             self.answer_due(),
+            self.reserve_again_at(),
             self.preferred_since.and_then(|since| s.failback.map(|after| since + after)),
             self.announcements.first().copied(),
             self.next_probe(),

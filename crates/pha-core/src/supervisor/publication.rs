@@ -134,9 +134,11 @@ impl Supervisor {
         if already {
             return commands;
         }
-        let first_run = commands.iter().position(|c| matches!(c, Command::Run { .. })).unwrap_or(commands.len());
+        // Nor does it wait behind a flush.
+        let waits = |command: &Command| matches!(command, Command::Run { .. } | Command::ReserveTerm);
+        let first = commands.iter().position(waits).unwrap_or(commands.len());
         let mut ordered = commands;
-        ordered.insert(first_run, Command::Publish);
+        ordered.insert(first, Command::Publish);
         ordered
     }
 }

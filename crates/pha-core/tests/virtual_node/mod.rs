@@ -93,6 +93,7 @@ impl VirtualNode {
                     Command::Publish if !world.writable => events.push(Event::Published(false)),
                     Command::Publish => events.push(Event::Published(true)),
                     Command::StoreTerm | Command::PublishTerm => events.push(Event::TermStored(world.writable)),
+                    Command::ReserveTerm => events.push(Event::TermReserved(world.writable)),
                     Command::Run { resource, call, .. } => {
                         let slow = world.slow && matches!(call, Call::Start | Call::Stop);
                         self.calls.push((now + if slow { 700 } else { 3 }, resource, call));

@@ -1,6 +1,6 @@
 //! Terms only grow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pha_core::{Role, Term};
 
@@ -13,6 +13,8 @@ use crate::happening::Happening;
 #[derive(Debug, Default)]
 pub struct GrowingTerms {
     acted: BTreeMap<usize, Term>,
+    /// Nodes that have stood by since.
+    rested: BTreeSet<usize>,
 }
 
 impl Invariant for GrowingTerms {
@@ -21,7 +23,7 @@ impl Invariant for GrowingTerms {
     }
 
     fn promise(&self) -> &'static str {
-        "The terms under which a node acts only grow, over restarts and reboots too, and no two nodes ever act under one term."
+        "The terms under which a node acts only grow, with each takeover, over restarts and reboots too, and no two nodes ever act under one term."
     }
 
     fn happened(&mut self, _: &Cluster, happening: &Happening) -> Result<(), String> {
@@ -34,11 +36,17 @@ impl Invariant for GrowingTerms {
 
     fn look(&mut self, cluster: &Cluster) -> Result<(), String> {
         for (n, node) in cluster.nodes.iter().enumerate() {
-            if node.role() == Role::Active {
-                let before = self.acted.insert(n, node.term()).unwrap_or_default();
-                if node.term() < before {
-                    return Err(format!("{} went from term {before} to {}", name(n), node.term()));
-                }
+            // A restart of supervise beside its resources goes on under the term that they have.
+            if !node.supervise.core.as_ref().is_some_and(|supervise| supervise.core.is_settled()) {
+                continue;
+            }
+            if node.role() == Role::Standby {
+                self.rested.insert(n);
+                continue;
+            }
+            let before = self.acted.insert(n, node.term()).unwrap_or_default();
+            if node.term() < before || (self.rested.remove(&n) && node.term() == before) {
+                return Err(format!("{} went from term {before} to {}", name(n), node.term()));
             }
         }
         for (a, b) in pairs(cluster) {
