@@ -164,20 +164,31 @@ fn takes_over(s: &mut Supervisor, now: u64) -> Term {
 #[test]
 fn whoever_could_take_over_has_its_next_term_on_disk_and_starts_without_a_flush() {
     let mut s = settled(settings());
-    let commands = s.handle(hears(Word::Online, 100), at(100));
+    let commands = s.handle(hears(Word::Online, 300), at(300));
     let place = |wanted: &Command| commands.iter().position(|command| command == wanted);
     assert!(place(&Command::ReserveTerm).is_some() && place(&Command::Publish) < place(&Command::ReserveTerm));
-    s.handle(Event::TermReserved(true), at(112));
+    s.handle(Event::TermReserved(true), at(312));
     assert_eq!(s.report().saying.term, Term::NONE, "nobody is told of a term that is not acted under");
-    assert!(takes_over(&mut s, 120) > Term::NONE);
+    assert!(takes_over(&mut s, 320) > Term::NONE);
+}
+
+#[test]
+fn a_node_that_has_just_started_looks_around_for_an_interval_before_it_claims() {
+    let mut s = settled(settings());
+    let claims = |commands: Vec<Command>| commands.contains(&Command::StoreTerm);
+    let left = Word::Left { cause: LeaveCause::Stopped };
+    assert!(!claims(s.handle(hears(left, 10), at(10))));
+    assert_eq!((s.report().reason, s.next_deadline()), (Reason::PeerLeft, at(203)));
+    assert!(!claims(s.handle(Event::DeadlinePassed, at(202))));
+    assert!(claims(s.handle(Event::DeadlinePassed, at(203))));
 }
 
 #[test]
 fn each_takeover_has_a_term_of_its_own() {
     let mut s = settled(settings());
-    s.handle(hears(Word::Online, 100), at(100));
-    s.handle(Event::TermReserved(true), at(112));
-    let first = takes_over(&mut s, 120);
+    s.handle(hears(Word::Online, 300), at(300));
+    s.handle(Event::TermReserved(true), at(312));
+    let first = takes_over(&mut s, 320);
     let call = |call, outcome| Event::CallFinished {
         resource: 0,
         call,
@@ -185,16 +196,16 @@ fn each_takeover_has_a_term_of_its_own() {
         message: String::new(),
         duration: Duration::from_millis(3),
     };
-    s.handle(call(Call::Start, Outcome::Succeeded), at(125));
-    s.handle(checked(Outcome::Succeeded), at(130));
+    s.handle(call(Call::Start, Outcome::Succeeded), at(325));
+    s.handle(checked(Outcome::Succeeded), at(330));
     let left = Word::Left { cause: LeaveCause::Stopped };
-    let Event::OutsideChanged(mut outside) = hears(left, 140) else { unreachable!("it is one") };
-    outside.wishes.offline = Some(OfflineWish { since: at(140), until: at(30_000), force: true });
-    let commands = s.handle(Event::OutsideChanged(outside), at(140));
+    let Event::OutsideChanged(mut outside) = hears(left, 340) else { unreachable!("it is one") };
+    outside.wishes.offline = Some(OfflineWish { since: at(340), until: at(30_000), force: true });
+    let commands = s.handle(Event::OutsideChanged(outside), at(340));
     assert!(commands.iter().any(|command| matches!(command, Command::Run { call: Call::Stop, .. })), "{commands:?}");
-    s.handle(call(Call::Stop, Outcome::Succeeded), at(145));
-    s.handle(checked(Outcome::Failed), at(150));
-    let commands = s.handle(hears(left, 200), at(200));
+    s.handle(call(Call::Stop, Outcome::Succeeded), at(345));
+    s.handle(checked(Outcome::Failed), at(350));
+    let commands = s.handle(hears(left, 400), at(400));
     assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
     assert!(s.report().saying.term > first);
 }
@@ -233,15 +244,15 @@ fn who_is_asked_checks_before_it_is_ready() {
 #[test]
 fn a_term_that_was_stored_beforehand_is_worth_nothing_once_a_higher_one_was_heard_of() {
     let mut s = settled(settings());
-    s.handle(hears_asked(Word::Online, asked(110), 110), at(110));
-    s.handle(Event::TermReserved(true), at(112));
-    s.handle(checked(Outcome::Failed), at(115));
-    let Event::OutsideChanged(mut outside) = hears(Word::Left { cause: LeaveCause::Operator }, 120) else {
+    s.handle(hears_asked(Word::Online, asked(310), 310), at(310));
+    s.handle(Event::TermReserved(true), at(312));
+    s.handle(checked(Outcome::Failed), at(315));
+    let Event::OutsideChanged(mut outside) = hears(Word::Left { cause: LeaveCause::Operator }, 320) else {
         unreachable!("it is one")
     };
     let higher = Term::next(s.report().highest_term, NodeId::new(1).expect("1 is a node id"));
     outside.peers[0].saying = outside.peers[0].saying.map(|saying| Saying { term: higher, ..saying });
-    let commands = s.handle(Event::OutsideChanged(outside), at(120));
+    let commands = s.handle(Event::OutsideChanged(outside), at(320));
     assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
     assert!(!commands.iter().any(|command| matches!(command, Command::Run { call: Call::Start, .. })), "{commands:?}");
 }

@@ -55,7 +55,7 @@ impl Supervisor {
             return;
         }
         if self.role == Role::Standby {
-            if self.now >= self.fitness.retry_at() {
+            if self.now >= self.fitness.retry_at().max(self.claims_from) {
                 self.claim(reason);
             }
             return;

@@ -91,6 +91,9 @@ pub struct Supervisor {
     own_term: Term,
     highest_term: Term,
     settled: bool,
+    /// A node that has just started looks around for an interval before it claims: of two that start at once each knows then
+    /// that the other is there, and whose turn it is.
+    claims_from: BootTime,
     claiming: bool,
     /// The first time that this node, since it became active, had everything up.
     online_since: Option<BootTime>,
@@ -154,6 +157,7 @@ impl Supervisor {
             own_term: restored.own_term,
             highest_term: restored.highest_term.max(restored.own_term),
             settled: false,
+            claims_from: now,
             claiming: false,
             online_since: None,
             owes_release: false,
@@ -332,6 +336,7 @@ impl Supervisor {
             return;
         }
         self.settled = true;
+        self.claims_from = self.now + self.settings.heartbeat_interval;
         let any_up = self.resources.iter().any(|resource| resource.state == ResourceState::Up);
         if any_up && self.all_up() {
             // A restart of supervise on the active node moves nothing.
@@ -459,6 +464,7 @@ impl Supervisor {
             self.outside.wishes.offline.map(|wish| wish.until),
             self.outside.wishes.switchover.map(|wish| wish.until),
             self.answer_due(),
+            Some(self.claims_from),
             self.reserve_again_at(),
             self.preferred_since.and_then(|since| s.failback.map(|after| since + after)),
             self.announcements.first().copied(),

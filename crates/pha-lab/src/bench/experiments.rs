@@ -119,7 +119,7 @@ pub(super) const ALL_EXPERIMENTS: &[Experiment] = &[
         interval: 200,
         lines: &[],
         rivals: USUAL,
-        most_runs: SURE,
+        most_runs: (10, 5),
         seconds: |_| 5,
         figures: &[Figure::new("address removed by somebody else: outage", Unit::Ms, &[Bar::Most(50.0)])],
         run: removed,
