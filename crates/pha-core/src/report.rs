@@ -177,8 +177,8 @@ impl SuperviseReport {
         self.saying.gateway
     }
 
-    /// Apart from how long things take, which is not worth a write, and no news to anybody. Nor is how far a plan has come, resource by resource: its
-    /// PROGRESS is said, and its end will be. This is asked after every check of every resource.
+    /// Apart from how long things take, which is not worth a write, and no news to anybody. Nor is how far a plan has come,
+    /// resource by resource: its PROGRESS is said, and its end will be. This is asked after every check of every resource.
     #[must_use]
     pub fn shows_the_same(&self, before: &Self) -> bool {
         let under_way = self.progress_until.is_some() && self.progress_until == before.progress_until;

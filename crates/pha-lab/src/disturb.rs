@@ -82,13 +82,14 @@ pub fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
     let holders = lab.watch_holders();
     let watches: Vec<_> = lab.nodes().iter().map(Watch::start).collect();
     let daemons = lab.nodes().iter().map(daemons).collect::<Result<Vec<_>>>()?;
-    let before: Vec<_> = daemons.iter().map(|pids| Usage::of(pids)).collect();
+    let used = |pids: &Vec<u32>| pids.iter().map(|pid| Usage::of(*pid)).sum::<Result<Usage>>();
+    let before = daemons.iter().map(used).collect::<Result<Vec<_>>>()?;
     let began = Instant::now();
     let stops = disturb(lab, options)?;
     let took = began.elapsed();
     println!("{options:?}: {} s, {stops} stops", took.as_secs());
     for ((node, watch), (before, pids)) in lab.nodes().iter().zip(watches).zip(before.iter().zip(&daemons)) {
-        let (percent, wakeups) = Usage::of(pids).rates(before, took);
+        let (percent, wakeups) = used(pids)?.rates(before, took);
         println!(
             "{}: {}; daemons: {wakeups:.1} wake-ups/s, {percent:.2} % of a core, {:.1} MiB PSS",
             node.name(),

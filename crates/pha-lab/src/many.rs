@@ -129,11 +129,11 @@ fn measure(kind: Kind, options: ManyOptions) -> Result<f64> {
     let up = || node.status() == Some(Status::Online);
     lab.wait(PATIENCE, "everything is up", up)?;
     std::thread::sleep(SETTLE);
-    let supervise = [node.pid(Program::Supervise)?];
-    let before = (Usage::of(&supervise), Instant::now(), made(kind, dir.path(), &names, &target));
+    let supervise = node.pid(Program::Supervise)?;
+    let before = (Usage::of(supervise)?, Instant::now(), made(kind, dir.path(), &names, &target));
     std::thread::sleep(Duration::from_secs(options.seconds));
     let lasted = before.1.elapsed();
-    let (percent, _) = Usage::of(&supervise).rates(&before.0, lasted);
+    let (percent, _) = Usage::of(supervise)?.rates(&before.0, lasted);
     let rounds = lasted.as_secs() / INTERVAL.as_secs();
     for (name, (was, is)) in names.iter().zip(before.2.iter().zip(made(kind, dir.path(), &names, &target))) {
         let count = is - was;

@@ -1,12 +1,13 @@
 //! What processes have used so far, from the kernel's own accounts: processor, wake-ups, memory.
 
 use std::fs;
+use std::iter::Sum;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// What some processes have used so far, with all their threads. One that has ended is known to nobody and counts nothing.
+/// What one process or some have used so far, with all their threads.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// Processor time, with that of children that have ended and were waited for.
@@ -16,15 +17,15 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What `pids` have used until now.
-    #[must_use]
-    pub fn of(pids: &[u32]) -> Self {
-        let tasks = pids.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten().flatten();
+    /// What `pid` has used until now. A thread that ends meanwhile counts nothing.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn of(pid: u32) -> Result<Self> {
+        let children = Self { time: children(pid)?, wakeups: 0 };
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"))?.flatten();
         let threads = tasks.filter_map(|task| Self::of_thread(&task.path()).ok());
-        let children = pids.iter().filter_map(|pid| children(*pid).ok());
-        let own = threads
-            .fold(Self::default(), |sum, one| Self { time: sum.time + one.time, wakeups: sum.wakeups + one.wakeups });
-        Self { time: children.fold(own.time, |sum, time| sum + time), ..own }
+        Ok(threads.chain([children]).sum())
     }
 
     fn of_thread(dir: &Path) -> Result<Self> {
@@ -40,6 +41,12 @@ impl Usage {
         let seconds = lasted.as_secs_f64();
         let percent = self.time.saturating_sub(before.time).as_secs_f64() * 100.0 / seconds;
         (percent, self.wakeups.saturating_sub(before.wakeups) as f64 / seconds)
+    }
+}
+
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, one| Self { time: sum.time + one.time, wakeups: sum.wakeups + one.wakeups })
     }
 }
 
@@ -81,12 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_used_something_and_one_that_is_not_there_nothing() {
+    fn this_process_has_used_something_and_one_that_is_not_there_is_an_error() -> Result<()> {
         // The kernel accounts for what a thread has used when another has its turn.
         std::thread::sleep(Duration::from_millis(1));
         let (this, nobody) = (std::process::id(), u32::MAX);
-        assert!(Usage::of(&[this]).time > Duration::ZERO && pss(&[this]) > 0.0);
-        assert_eq!((Usage::of(&[nobody]).time, Usage::of(&[nobody]).wakeups, pss(&[nobody])), (Duration::ZERO, 0, 0.0));
+        assert!(Usage::of(this)?.time > Duration::ZERO && pss(&[this]) > 0.0);
+        assert!(Usage::of(nobody).is_err() && pss(&[nobody]) == 0.0);
+        Ok(())
     }
 
     #[test]

@@ -290,20 +290,10 @@ impl Cluster {
                 return (!published || !could).then_some(Event::Published(published));
             }
             Command::StoreTerm => {
-                let stored = self.publish(n, supervise);
-                supervise.could_publish = stored;
-                if stored {
-                    self.nodes[n].lasting = supervise.core.report().highest_term;
-                }
-                return Some(Event::TermStored(stored));
+                supervise.could_publish = self.store_term(n, supervise);
+                return Some(Event::TermStored(supervise.could_publish));
             }
-            Command::ReserveTerm => {
-                let stored = self.publish(n, supervise);
-                if stored {
-                    self.nodes[n].lasting = supervise.core.report().highest_term;
-                }
-                return Some(Event::TermReserved(stored));
-            }
+            Command::ReserveTerm => return Some(Event::TermReserved(self.store_term(n, supervise))),
             Command::PublishTerm => {
                 supervise.could_publish = self.publish(n, supervise);
                 return Some(Event::TermStored(supervise.could_publish));
@@ -317,6 +307,14 @@ impl Cluster {
             Command::Ping | Command::Exit => {}
         }
         None
+    }
+
+    fn store_term(&mut self, n: usize, supervise: &mut Supervise) -> bool {
+        let stored = self.publish(n, supervise);
+        if stored {
+            self.nodes[n].lasting = supervise.core.report().highest_term;
+        }
+        stored
     }
 
     fn publish(&mut self, n: usize, supervise: &mut Supervise) -> bool {

@@ -11,9 +11,12 @@ use crate::usage::{self, Usage};
 pub(super) fn idle(stage: &mut Stage, plan: &Plan) -> Result<Vec<Reading>> {
     let id = stage.settle()?;
     let processes = || stage.system.processes(stage.node(id));
-    let before = Usage::of(&processes());
+    // One that ends just now has used nothing.
+    let used = || -> Usage { processes().into_iter().filter_map(|pid| Usage::of(pid).ok()).sum() };
+    let before = used();
     std::thread::sleep(plan.idle);
-    let (percent, wakeups) = Usage::of(&processes()).rates(&before, plan.idle);
+    let (percent, wakeups) = used().rates(&before, plan.idle);
+    let mib = usage::pss(&processes());
     stage.eyes.saw_nothing_move()?;
-    Ok(vec![Some(percent), Some(usage::pss(&stage.system.processes(stage.node(id)))), Some(wakeups)])
+    Ok(vec![Some(percent), Some(mib), Some(wakeups)])
 }
