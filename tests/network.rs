@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use pha_core::Reason;
+use pha_core::report::Liveness;
 use pha_lab::network::{self, Link, Way};
 use pha_lab::world::{scenario, skip};
 use pha_lab::{Lab, LabOptions, Node, Onlookers, Program};
@@ -104,6 +105,21 @@ fn every_fifth_heartbeat_lost_moves_nothing() {
         }
         lab.stays(Duration::from_secs(15), "one holder, the same", || lab.active_nodes() == [active])?;
         eyes.saw_nothing_move()
+    });
+}
+
+// P7: where datagrams are lost, so are the kernel's questions where a neighbour is, and it drops for seconds what is for it.
+#[test]
+fn a_kernel_that_finds_its_neighbours_no_more_sends_heartbeats_to_those_that_hear_them() {
+    scenario(LabOptions::default(), |lab| {
+        let active = lab.start_all()?;
+        for node in lab.nodes() {
+            network::doubt_neighbours(node.name())?;
+        }
+        let alive = |node: &Node| node.record().receiver.peers.iter().all(|peer| peer.liveness != Liveness::Dead);
+        lab.stays(Duration::from_secs(8), "each hears the other", || lab.nodes().iter().all(alive))?;
+        ensure!(lab.active_nodes() == [active], "the service moved");
+        Ok(())
     });
 }
 

@@ -155,7 +155,7 @@ fn a_router_that_answers_for_a_dead_machine_does_not_count() {
     assert!(said.contains("no machine behind it"), "{said}");
 }
 
-// Linux as a proxy ignores the probe's empty sender address; other routers do not. They look like this.
+// What a machine looks like that is dead, while a router answers ARP for it.
 #[test]
 fn an_arp_answer_without_an_echo_does_not_count() {
     let Some(wire) = Wire::new() else { return };
@@ -164,6 +164,23 @@ fn an_arp_answer_without_an_echo_does_not_count() {
     let (code, said) = wire.probe(FOUR);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("no machine behind it"), "{said}");
+}
+
+// P68. Where datagrams are lost the kernel asks in vain for a neighbour now and then, and drops for seconds what it has for
+// it: heartbeats, and the answers to echoes.
+#[test]
+fn a_machine_that_does_not_find_us_answers_as_it_learns_from_the_question_where_we_are() {
+    let Some(wire) = Wire::new() else { return };
+    for (address, family) in [(FOUR, "ipv4"), (SIX, "ipv6")] {
+        wire.there_has(address);
+        // There the kernel asks for nobody, and here it need not ask, which would tell, too.
+        wire.set(&wire.there, &format!("{family}/neigh/wire/mcast_solicit"), "0");
+        let mac = wire.mac(&wire.there);
+        ip(&format!("-n {} neighbour replace {address} lladdr {mac} nud permanent dev wire", wire.here));
+        ip(&format!("-n {} neighbour flush dev wire", wire.there));
+        let (code, said) = wire.probe(address);
+        assert_eq!(code, Some(0), "{said}");
+    }
 }
 
 #[test]

@@ -76,6 +76,14 @@ pub struct PeerReport {
     pub links: Vec<LinkReport>,
 }
 
+impl PeerReport {
+    /// Whether it has heard heartbeats of this `incarnation` of ours until `patience` ago, or later.
+    #[must_use]
+    pub fn has_heard(&self, incarnation: u64, patience: Duration, now: BootTime) -> bool {
+        self.hears_us.incarnation == incarnation && now.since(self.hears_us_at) <= patience
+    }
+}
+
 /// What a check found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ResourceState {

@@ -113,6 +113,13 @@ pub fn gateway_of(name: &str, link: Link) -> Result<()> {
     .map(drop)
 }
 
+/// A node's kernel soon doubts where its neighbours are, and asks for none: it drops what is for one that it doubts.
+pub fn doubt_neighbours(name: &str) -> Result<()> {
+    let never_asks = "ucast_probes 0 mcast_probes 0 app_probes 0";
+    ip(&format!("-n {name} ntable change name arp_cache dev eth0 base_reachable 2000 delay_probe 1000 {never_asks}"))
+        .map(drop)
+}
+
 /// The cable of node `id`: without it the node sees that it has no carrier.
 pub fn cable(id: usize, link: Link) -> Result<()> {
     let state = if link == Link::Up { "up" } else { "down" };

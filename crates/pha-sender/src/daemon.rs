@@ -19,6 +19,9 @@ const TICK: Duration = Duration::from_secs(2);
 const WITH_A_BEAT: Duration = Duration::from_millis(100);
 /// The beat waits this part of an interval for the disk, once when it stalls: 20 ms by default.
 const PATIENCE: u32 = 10;
+/// A peer tells once a second what it has heard of us. After so long without we do not know the way to it: the time that the
+/// kernel itself trusts a neighbour without asking again (`delay_first_probe_time`).
+const TRUST: Duration = Duration::from_secs(5);
 /// How often a farewell is said, since nobody repeats it.
 const FAREWELLS: u32 = 3;
 const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
@@ -140,18 +143,19 @@ impl Sender {
 
     fn send(&mut self, round: Round) {
         self.serial.sequence += 1;
-        let (me, serial, codec, record) = (self.me, self.serial, &self.codec, &self.record);
+        let (me, serial, codec, record, now) = (self.me, self.serial, &self.codec, &self.record, now());
         self.routes.send(|peer| {
-            let heard = record.receiver.peers.iter().find(|report| report.node == peer).map(|report| report.serial);
+            let report = record.receiver.peers.iter().find(|report| report.node == peer);
             let heartbeat = Heartbeat {
                 node: me,
                 serial,
                 saying: round.saying,
                 reply_wanted: round.reply_wanted,
-                heard: heard.unwrap_or_default(),
+                heard: report.map(|report| report.serial).unwrap_or_default(),
                 supervise_age: round.supervise_age,
             };
-            codec.encode(&heartbeat)
+            let hears_us = report.is_some_and(|report| report.has_heard(serial.incarnation, TRUST, now));
+            (codec.encode(&heartbeat), hears_us)
         });
     }
 

@@ -11,7 +11,7 @@ use pha_config::{Config, Node};
 use pha_core::{BootTime, NodeId};
 use pha_daemon::peers::{Addresses, Resolver};
 use pha_status::SendError;
-use pha_sys::udp::UdpSocket;
+use pha_sys::udp::{UdpSocket, Way};
 
 /// A path that could not be opened is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -62,22 +62,16 @@ impl Routes {
         }
     }
 
-    /// Sends to every peer what `datagram` makes for it, on every path. Allocates nothing.
-    pub fn send<const N: usize>(&mut self, mut datagram: impl FnMut(NodeId) -> [u8; N]) {
+    /// Sends to every peer what `datagram` makes for it, with whether the peer has heard us lately, on every path.
+    /// Allocates nothing.
+    pub fn send<const N: usize>(&mut self, mut datagram: impl FnMut(NodeId) -> ([u8; N], bool)) {
         // Paths to one peer stand beside each other.
-        let mut made: Option<(NodeId, [u8; N])> = None;
-        for route in &mut self.routes {
-            let (_, bytes) = match made {
-                Some(made) if made.0 == route.peer => made,
-                Some(_) | None => *made.insert((route.peer, datagram(route.peer))),
-            };
-            match self.sockets[route.socket].1.send(&bytes, route.to) {
-                Ok(()) if route.last_error.is_empty() => {}
-                Ok(()) => {
-                    log::info!("{} can be reached again", route.to.ip());
-                    route.last_error.clear();
-                }
-                Err(error) => route.failed(&error),
+        for routes in self.routes.chunk_by_mut(|one, next| one.peer == next.peer) {
+            let (bytes, hears_us) = datagram(routes[0].peer);
+            // On which of several paths it has heard us it does not say.
+            let way = if hears_us && routes.len() == 1 { Way::Proven } else { Way::Unproven };
+            for route in routes {
+                route.note(self.sockets[route.socket].1.send(&bytes, route.to, way));
             }
         }
     }
@@ -141,7 +135,14 @@ impl Routes {
 }
 
 impl Route {
-    fn failed(&mut self, error: &io::Error) {
+    fn note(&mut self, sent: io::Result<()>) {
+        let Err(error) = sent else {
+            if !self.last_error.is_empty() {
+                log::info!("{} can be reached again", self.to.ip());
+                self.last_error.clear();
+            }
+            return;
+        };
         self.errors += 1;
         let text = error.to_string();
         if self.last_error != text {

@@ -12,7 +12,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use crate::interfaces::{Device, link_addresses};
+use crate::interfaces::{Device, link_addresses, neighbour_of};
 use crate::packets::{self, LinkAddress};
 use crate::socket::{FilterStep, Socket};
 
@@ -63,12 +63,16 @@ impl Announcer {
 
 /// Asks on one device who has an address, and hears what *other* machines say. This machine's own answers, through
 /// whichever of its devices, do not count.
+///
+/// It asks from this machine's own address in that network. So who has the address learns with each question where to answer
+/// (RFC 826), be it that it had tried in vain to find us.
 #[derive(Debug)]
 pub struct Asker {
     device: String,
     address: IpAddr,
     index: u32,
     socket: Socket,
+    from: Option<IpAddr>,
     question: Vec<u8>,
     own: Vec<LinkAddress>,
 }
@@ -80,11 +84,12 @@ impl Asker {
     /// If there is no such device, or the permission is missing: then nothing is known about the address.
     pub fn open(device: &str, address: IpAddr) -> io::Result<Option<Self>> {
         let found = Device::find(device)?;
-        let Some(question) = question(&found, address) else { return Ok(None) };
+        let from = neighbour_of(device, address)?;
+        let Some(question) = question(&found, from, address) else { return Ok(None) };
         let protocol = if address.is_ipv4() { packets::ARP } else { packets::IPV6 };
         let socket = Socket::frames(found.index, protocol, &claims_of(address))?;
         let (device, index) = (device.to_owned(), found.index);
-        Ok(Some(Self { device, address, index, socket, question, own: link_addresses()? }))
+        Ok(Some(Self { device, address, index, socket, from, question, own: link_addresses()? }))
     }
 
     /// Forgets what was heard, and asks from now on as the device is now. To open a new one costs more.
@@ -93,10 +98,17 @@ impl Asker {
     /// If it is another device now, or something is wrong with it: open a new one.
     pub fn refresh(&mut self) -> io::Result<()> {
         let found = Device::find(&self.device)?;
-        let question = question(&found, self.address).filter(|_| found.index == self.index);
+        self.from = neighbour_of(&self.device, self.address)?;
+        let question = question(&found, self.from, self.address).filter(|_| found.index == self.index);
         self.question = question.ok_or_else(|| io::Error::other("it is another device"))?;
         self.own = link_addresses()?;
         self.claimed().map(drop)
+    }
+
+    /// Whether this machine has an address of its own in that network, so that it is a neighbour there.
+    #[must_use]
+    pub const fn is_neighbour(&self) -> bool {
+        self.from.is_some()
     }
 
     /// Asks once.
@@ -132,11 +144,13 @@ impl Asker {
     }
 }
 
-fn question(device: &Device, address: IpAddr) -> Option<Vec<u8>> {
+fn question(device: &Device, from: Option<IpAddr>, address: IpAddr) -> Option<Vec<u8>> {
     let mac = device.link_address?;
-    Some(match address {
-        IpAddr::V4(address) => packets::arp_probe(mac, address),
-        IpAddr::V6(address) => packets::neighbour_solicitation(mac, device.link_local, address),
+    Some(match (address, from) {
+        (IpAddr::V4(address), Some(IpAddr::V4(from))) => packets::arp_question(mac, Some(from), address),
+        (IpAddr::V4(address), _) => packets::arp_question(mac, None, address),
+        (IpAddr::V6(address), Some(IpAddr::V6(from))) => packets::neighbour_solicitation(mac, Some(from), address),
+        (IpAddr::V6(address), _) => packets::neighbour_solicitation(mac, device.link_local, address),
     })
 }
 

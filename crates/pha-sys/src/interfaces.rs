@@ -29,16 +29,12 @@ pub fn has_carrier(device: &str) -> io::Result<Option<bool>> {
     Ok(entry.map(|entry| entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING)))
 }
 
-/// Whether `device` has an address of its own, other than `address`, in whose network `address` lies: only then can
-/// this machine speak to `address` there as a neighbour.
-///
-/// # Errors
-/// If the kernel does not answer. A missing device has no addresses.
-pub fn shares_network(device: &str, address: IpAddr) -> io::Result<bool> {
-    Ok(getifaddrs()?.filter(|entry| entry.interface_name == device).any(|entry| {
-        let own = entry.address.as_ref().and_then(ip);
-        let mask = entry.netmask.as_ref().and_then(ip);
-        own.zip(mask).is_some_and(|(own, mask)| own != address && is_in_network(address, own, mask))
+/// An address of `device`, other than `address`, in whose network `address` lies: only from there can this machine speak
+/// to `address` as a neighbour. A missing device has none.
+pub(crate) fn neighbour_of(device: &str, address: IpAddr) -> Result<Option<IpAddr>, Errno> {
+    Ok(getifaddrs()?.filter(|entry| entry.interface_name == device).find_map(|entry| {
+        let mask = entry.netmask.as_ref().and_then(ip)?;
+        ip_address(&entry).filter(|own| *own != address && is_in_network(address, *own, mask))
     }))
 }
 
@@ -125,11 +121,12 @@ mod tests {
 
     #[test]
     fn only_an_address_in_a_network_of_the_device_can_be_a_neighbour() {
-        let shares = |device, address: &str| shares_network(device, address.parse().unwrap()).unwrap();
-        assert!(shares("lo", "127.9.9.9"));
-        assert!(!shares("lo", "127.0.0.1"), "its own");
-        assert!(!shares("lo", "128.0.0.1") && !shares("lo", "2001:db8::1") && !shares("lo", "::2"));
-        assert!(!shares("no-such-device", "127.9.9.9"));
+        let neighbour = |device, address: &str| neighbour_of(device, address.parse().unwrap()).unwrap();
+        assert_eq!(neighbour("lo", "127.9.9.9"), Some("127.0.0.1".parse().unwrap()));
+        for address in ["127.0.0.1", "128.0.0.1", "2001:db8::1", "::2"] {
+            assert_eq!(neighbour("lo", address), None);
+        }
+        assert_eq!(neighbour("no-such-device", "127.9.9.9"), None);
     }
 
     #[test]

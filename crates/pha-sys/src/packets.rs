@@ -90,9 +90,9 @@ pub(crate) fn gratuitous_arp(mac: LinkAddress, address: Ipv4Addr) -> [Vec<u8>; 2
     [request, reply]
 }
 
-/// "Who has `address`?" without teaching anybody an address of ours (RFC 5227 §2.1.1).
-pub(crate) fn arp_probe(mac: LinkAddress, address: Ipv4Addr) -> Vec<u8> {
-    arp(ArpOperations::Request, (mac, Ipv4Addr::UNSPECIFIED), (NOBODY, address))
+/// "Who has `address`?", asked from our address `from`, or from none as in duplicate address detection (RFC 5227 §2.1.1).
+pub(crate) fn arp_question(mac: LinkAddress, from: Option<Ipv4Addr>, address: Ipv4Addr) -> Vec<u8> {
+    arp(ArpOperations::Request, (mac, from.unwrap_or(Ipv4Addr::UNSPECIFIED)), (NOBODY, address))
 }
 
 /// The link address of the machine that claims `address` in this frame, in whichever way (RFC 5227 §2.1.1).
@@ -125,7 +125,7 @@ pub(crate) fn unsolicited_advertisement(mac: LinkAddress, address: Ipv6Addr, rou
     icmpv6_frame(mac, address, ALL_NODES, packet.packet())
 }
 
-/// "Who has `address`?", from our link-local address, or from none as in duplicate address detection (RFC 4862 §5.4.2).
+/// "Who has `address`?", asked from our address `from`, or from none as in duplicate address detection (RFC 4862 §5.4.2).
 pub(crate) fn neighbour_solicitation(mac: LinkAddress, from: Option<Ipv6Addr>, address: Ipv6Addr) -> Vec<u8> {
     let source = NdpOption { option_type: NdpOptionTypes::SourceLLAddr, length: 1, data: mac.to_vec() };
     let solicitation = NeighborSolicit {

@@ -80,6 +80,11 @@ impl Socket {
         self.0.send_to(datagram, &to.into()).map(drop)
     }
 
+    /// Sends one datagram, and tells the kernel that earlier ones have arrived.
+    pub(crate) fn send_on_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.send_to_with_flags(datagram, &to.into(), libc::MSG_CONFIRM).map(drop)
+    }
+
     /// Sends one frame to the device this socket is bound to.
     pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.0.send(frame).map(drop)

@@ -12,6 +12,16 @@ use crate::socket::Socket;
 /// How many ICMP errors in a row one [`UdpSocket::receive`] skips before it says that nothing is there.
 const ERRORS_SKIPPED: usize = 16;
 
+/// What is known of the way to whom a datagram is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Nothing.
+    Unproven,
+    /// Earlier datagrams have arrived on it not long ago, so the kernel need not ask where that neighbour is (`MSG_CONFIRM`).
+    /// When it asks and gets no answer, it drops for seconds what is sent there.
+    Proven,
+}
+
 /// A bound, nonblocking UDP socket.
 #[derive(Debug)]
 pub struct UdpSocket {
@@ -47,15 +57,19 @@ impl UdpSocket {
         Ok(None)
     }
 
-    /// Sends one datagram to `to`.
+    /// Sends one datagram to `to`; a `way` that is wrongly said to be proven may stay wrong.
     ///
     /// # Errors
     /// If the kernel cannot send it: no route, no carrier, a full buffer (`WouldBlock`), a forbidding packet filter.
     /// The datagram is lost then; the socket stays usable.
-    pub fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        match self.socket.send_to(datagram, to) {
+    pub fn send(&self, datagram: &[u8], to: SocketAddr, way: Way) -> io::Result<()> {
+        let send = || match way {
+            Way::Unproven => self.socket.send_to(datagram, to),
+            Way::Proven => self.socket.send_on_to(datagram, to),
+        };
+        match send() {
             // This error belongs to an earlier datagram, so this one was not sent yet.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.socket.send_to(datagram, to),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => send(),
             result => result,
         }
     }
@@ -97,16 +111,18 @@ mod tests {
             let (there, there_address) = bound(address);
             let mut buffer = [0; 16];
             assert_eq!(here.receive(&mut buffer).unwrap(), None);
-            there.send(b"beat", here_address).unwrap();
-            assert_eq!(next(&here, &mut buffer), Some((4, there_address)));
-            assert_eq!(&buffer[..4], b"beat");
+            for way in [Way::Unproven, Way::Proven] {
+                there.send(b"beat", here_address, way).unwrap();
+                assert_eq!(next(&here, &mut buffer), Some((4, there_address)));
+                assert_eq!(&buffer[..4], b"beat");
+            }
         }
     }
 
     #[test]
     fn a_datagram_too_long_for_the_buffer_shows_its_true_length() {
         let (here, address) = bound("127.0.0.1:0");
-        here.send(&[7; 300], address).unwrap();
+        here.send(&[7; 300], address, Way::Unproven).unwrap();
         let mut buffer = [0; 10];
         assert_eq!(next(&here, &mut buffer), Some((300, address)));
         assert_eq!(buffer, [7; 10]);
@@ -130,7 +146,7 @@ mod tests {
         let (gone, address) = bound("127.0.0.1:0");
         drop(gone);
         for _ in 0..3 {
-            here.send(b"x", address).unwrap();
+            here.send(b"x", address, Way::Unproven).unwrap();
             assert_eq!(here.receive(&mut [0; 4]).unwrap(), None);
         }
     }

@@ -19,10 +19,13 @@ fn a_gratuitous_request_and_reply_have_their_golden_bytes() {
 }
 
 #[test]
-fn a_probe_names_no_sender_so_it_claims_nothing() {
-    let probe = arp_probe(MAC, FOUR);
-    assert_eq!(&probe[28..32], &[0, 0, 0, 0]);
-    assert_eq!(arp_claim(&probe, FOUR), None);
+fn a_question_names_its_sender_or_none_and_claims_nothing() {
+    let own = Ipv4Addr::new(192, 0, 2, 1);
+    for (from, named) in [(None, [0; 4]), (Some(own), own.octets())] {
+        let question = arp_question(MAC, from, FOUR);
+        assert_eq!(question[28..32], named);
+        assert_eq!(arp_claim(&question, FOUR), None);
+    }
 }
 
 #[test]
