@@ -1,7 +1,7 @@
 //! Real-time scheduling for the daemons: who asks for how much, and what to say if it is not to be had.
 
 use pha_config::Config;
-use pha_sys::realtime::{self, Heirs};
+use pha_sys::realtime;
 use pha_sys::writer::Writer;
 
 use crate::start::Program;
@@ -32,15 +32,13 @@ pub(crate) fn take(program: Program, config: &Config, database: &Writer) -> Resu
     if !config.realtime {
         return Ok(());
     }
-    // Only supervise has children that are executed.
-    let heirs = if program == Program::Supervise { Heirs::UntilExec } else { Heirs::Ordinary };
-    let got = realtime::take(priority(program), heirs);
+    let got = realtime::take(priority(program));
     if config.needs_realtime() && !got.scheduling {
         return Err(refusal(config));
     }
     // Every verdict goes through the database. The log can wait for ordinary programs.
     let _ = database.take(move || {
-        let _ = realtime::take(priority(program), Heirs::Ordinary);
+        let _ = realtime::take(priority(program));
     });
     let word = |got| if got { "yes" } else { "not permitted" };
     log::debug!("real-time scheduling: {}, locked memory: {}", word(got.scheduling), word(got.memory));

@@ -1,6 +1,7 @@
 //! Carries calls out: one of a resource at a time, none of them waited for. By running its agent, or in this program: for an
 //! agent that says that it is `native`, and for built-in checks.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -289,7 +290,7 @@ impl Runner {
                     agent.note.ends();
                 }
                 log_output(&agent.name, call, &finished);
-                ended.push(conclusion(resource, call, &finished));
+                ended.push(conclusion(resource, call, &agent.program, &finished));
                 if let Some(leftover) = finished.leftover {
                     self.lingering.add(leftover);
                 }
@@ -362,9 +363,12 @@ fn elapsed(now: BootTime) -> Duration {
     now.since(BootTime::ZERO)
 }
 
-fn conclusion(resource: usize, call: Call, finished: &Finished) -> Ended {
+fn conclusion(resource: usize, call: Call, program: &Path, finished: &Finished) -> Ended {
     let (outcome, how) = match finished.outcome {
         agent::Outcome::Exited(0) => (Outcome::Succeeded, String::new()),
+        agent::Outcome::NotExecuted(error) => {
+            (Outcome::NotRun, format!("{}: {}", program.display(), io::Error::from_raw_os_error(error)))
+        }
         agent::Outcome::Exited(code) => (Outcome::Failed, format!("exit status {code}")),
         agent::Outcome::Signalled(number) => (Outcome::Failed, format!("killed by signal {number}")),
         agent::Outcome::TimedOut => (Outcome::TimedOut, "took longer than its limit".to_owned()),

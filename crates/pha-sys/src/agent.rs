@@ -10,32 +10,26 @@
 //!      └───── ended ───────────────────────┴─── ended, group empty ──┴──▶ Finished
 //! ```
 //!
-//! The child gets back what the daemon changed for itself: no signal is blocked or ignored in it, and it is an ordinary
-//! program ([`crate::realtime`]). Signals go to the
-//! group only while its leader is not reaped, so they can never reach a stranger.
+//! The child gets back what the daemon changed for itself: no signal is blocked or ignored in it. Signals go to the group
+//! only while its leader is not reaped, so they can never reach a stranger.
 //! A process that a well-behaved agent leaves behind (a server it started) is not ours to end: it neither delays
 //! the end of the call nor is it hit by a broken pipe, if the caller keeps [`Finished::leftover`].
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, killpg, pthread_sigmask, signal};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, killpg};
 
-use crate::{exit, realtime};
-
+mod child;
 mod lingering;
 mod orphan;
 mod output;
 
+use child::Child;
 pub use lingering::{Leftover, Lingering};
 pub use orphan::CallNote;
 use output::Output;
@@ -61,8 +55,10 @@ pub struct AgentCall {
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// By itself, with this exit code; [`exit::SOFTWARE`] if somebody else reaped the child, so that nobody knows.
+    /// By itself, with this exit code; [`crate::exit::SOFTWARE`] if somebody else reaped the child, so that nobody knows.
     Exited(i32),
+    /// The program could not be executed, with this error number: missing, not executable.
+    NotExecuted(i32),
     /// By a signal that was not ours.
     Signalled(i32),
     /// It took longer than its limit and was ended for that, however it ended then.
@@ -105,34 +101,16 @@ impl RunningAgent {
     /// The child works in `/`, reads nothing, and writes both output streams into one pipe.
     ///
     /// # Errors
-    /// If it cannot be executed: missing, not executable, no process left. Nothing runs then.
+    /// If there can be no further process. Nothing runs then.
     pub fn start(call: AgentCall, now: Duration) -> io::Result<Self> {
-        let (pipe, writer) = io::pipe()?;
-        set_nonblocking(&pipe)?;
-        let mut command = Command::new(&call.program);
-        command.args(&call.arguments).envs(call.environment).current_dir("/").process_group(0);
-        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        let dies_with_caller = call.dies_with_caller;
-        // SAFETY: these functions make only system calls that are allowed between fork and exec, and allocate nothing.
-        #[expect(unsafe_code, reason = "the standard library leaves a blocked signal mask to the child")]
-        unsafe {
-            command.pre_exec(move || {
-                restore_signals()?;
-                if dies_with_caller {
-                    set_pdeathsig(Signal::SIGKILL)?;
-                }
-                realtime::lower_before_exec();
-                Ok(())
-            });
-        }
-        let child = command.spawn()?;
-        realtime::make_ordinary(child.id());
+        let deadline = Some(now.saturating_add(call.limit));
+        let (child, pipe) = Child::start(call)?;
         Ok(RunningAgent {
             child,
             pipe: Some(pipe),
             output: Output::default(),
             started: now,
-            deadline: Some(now.saturating_add(call.limit)),
+            deadline,
             ending: None,
             reaped: false,
         })
@@ -150,7 +128,7 @@ impl RunningAgent {
 
     /// The process id, which is also that of its process group.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid.as_raw().cast_unsigned()
     }
 
     /// Takes what there is to take: output (at most 64 KiB), the end, a deadline. Never blocks.
@@ -158,7 +136,7 @@ impl RunningAgent {
     /// After it has returned the result this must not be used any more.
     pub fn advance(&mut self, now: Duration) -> Option<Finished> {
         // First the question, then the reading: what an ended child wrote is in the pipe.
-        let ended = self.has_ended();
+        let ended = self.child.has_ended();
         self.read_output();
         if ended && (self.ending.is_none() || self.pipe.is_none() || self.is_past_grace(now)) {
             return Some(self.finish(now));
@@ -204,15 +182,6 @@ impl RunningAgent {
         self.deadline.is_none_or(|deadline| deadline <= now)
     }
 
-    /// Whether the child itself has ended; it stays a zombie, so its id stays its own.
-    fn has_ended(&self) -> bool {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(self.group()), flags) {
-            Ok(status) => status != WaitStatus::StillAlive,
-            Err(error) => error != Errno::EINTR,
-        }
-    }
-
     fn read_output(&mut self) {
         if let Some(pipe) = &self.pipe
             && self.output.read_from(pipe).is_end()
@@ -227,27 +196,23 @@ impl RunningAgent {
             self.signal_group(Signal::SIGKILL);
         }
         self.deadline = None;
-        let status = self.child.try_wait();
+        let outcome = self.child.reap();
         self.reaped = true;
         Finished {
-            outcome: self.ending.unwrap_or_else(|| outcome(status)),
+            outcome: self.ending.unwrap_or(outcome),
             output: std::mem::take(&mut self.output).into_text(),
             duration: now.saturating_sub(self.started),
             leftover: self.pipe.take().map(Leftover::new),
         }
     }
 
-    fn group(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
-    }
-
     fn signal_group(&self, number: Signal) {
         if self.reaped {
             return;
         }
-        match killpg(self.group(), number) {
+        match killpg(self.child.pid, number) {
             Ok(()) | Err(Errno::ESRCH) => {}
-            Err(error) => log::warn!("process group {}: {number} could not be sent: {error}", self.group()),
+            Err(error) => log::warn!("process group {}: {number} could not be sent: {error}", self.child.pid),
         }
     }
 }
@@ -257,35 +222,9 @@ impl Drop for RunningAgent {
         if !self.reaped {
             self.signal_group(Signal::SIGKILL);
             // If it has not ended yet, it is reaped by init after us.
-            let _ = self.child.try_wait();
+            let _ = self.child.reap();
         }
     }
-}
-
-fn outcome(status: io::Result<Option<ExitStatus>>) -> Outcome {
-    let Ok(Some(status)) = status else { return Outcome::Exited(exit::SOFTWARE) };
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Outcome::Exited(code),
-        (None, Some(number)) => Outcome::Signalled(number),
-        (None, None) => Outcome::Exited(exit::SOFTWARE),
-    }
-}
-
-fn set_nonblocking(pipe: &PipeReader) -> io::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?) | OFlag::O_NONBLOCK;
-    fcntl(pipe, FcntlArg::F_SETFL(flags))?;
-    Ok(())
-}
-
-/// In the child: nothing blocked, nothing ignored.
-fn restore_signals() -> io::Result<()> {
-    for number in Signal::iterator().filter(|number| !matches!(*number, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: no handler function is installed.
-        #[expect(unsafe_code, reason = "nix cannot know that no handler function is involved")]
-        unsafe { signal(number, SigHandler::SigDfl) }?;
-    }
-    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
 #[cfg(test)]

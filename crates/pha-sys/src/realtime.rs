@@ -3,14 +3,6 @@
 //! A program that has them runs before all ordinary ones, and does not wait for its own memory to come back from a disk.
 //! Neither is for others: children are ordinary programs, and memory locks end with `exec`. A program that runs wild is held
 //! back by the kernel's own limit (`kernel.sched_rt_runtime_us`).
-//!
-//! A program that runs agents waits for each until it is executed. So on a busy machine a child must come that far before
-//! ordinary programs, too, or its parent is as late as they are:
-//!
-//! ```text
-//!   parent: RR 5 ── fork ─────────────────── goes on as soon as it is executed ── makes the child an ordinary program
-//!   child:         RR 5, lowers itself to RR 1 ── exec ── (preempted) ───────────────────▶ ordinary
-//! ```
 
 use std::fs;
 use std::io;
@@ -34,66 +26,33 @@ pub struct Got {
     pub memory: bool,
 }
 
-/// What this program's children, and threads that it starts later, begin as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heirs {
-    /// Ordinary ones.
-    Ordinary,
-    /// Real-time ones, for a program that calls [`lower_before_exec`] and [`make_ordinary`] for each child.
-    UntilExec,
-}
-
-/// Takes `SCHED_RR` with `priority` (2 to 99) for this thread and locks the memory of this process, each if permitted.
+/// Takes `SCHED_RR` with `priority` (1 to 99) for this thread and locks the memory of this process, each if permitted. Its
+/// children, and threads that it starts later, begin as ordinary ones.
 ///
 /// Call it after the last `fork` of a daemon that detaches.
 #[must_use]
-pub fn take(priority: u8, heirs: Heirs) -> Got {
-    let flag = if heirs == Heirs::Ordinary { libc::SCHED_RESET_ON_FORK } else { 0 };
-    let scheduling = schedule(0, libc::SCHED_RR | flag, priority).is_ok();
+pub fn take(priority: u8) -> Got {
+    let scheduling = schedule(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, priority).is_ok();
     Got { scheduling, memory: lock_memory().is_ok() }
-}
-
-/// In a child, as the last thing before `exec`: below its parent, which preempts it once it is executed. Makes only system
-/// calls that are allowed between fork and exec, and allocates nothing.
-pub fn lower_before_exec() {
-    if is_realtime() {
-        // If it fails, it is the parent's equal for a moment.
-        let _ = schedule(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, LOWEST);
-    }
-}
-
-/// In the parent, as soon as the child `process` is executed.
-pub fn make_ordinary(process: u32) {
-    if is_realtime() {
-        // It fails for a child that has ended already. Who cleared the flag would need more than the limit permits.
-        let _ = schedule(process.cast_signed(), libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0);
-    }
-}
-
-fn is_realtime() -> bool {
-    // SAFETY: takes a number and returns one.
-    #[expect(unsafe_code, reason = "no crate has this call")]
-    let policy = unsafe { libc::sched_getscheduler(0) };
-    policy == libc::SCHED_RR
 }
 
 /// Whether [`take`] would get real-time scheduling: it is tried and given back.
 #[must_use]
 pub fn is_permitted() -> bool {
-    let permitted = schedule(0, libc::SCHED_RR, LOWEST).is_ok();
+    let permitted = schedule(libc::SCHED_RR, LOWEST).is_ok();
     if permitted {
         // Nobody is refused to be an ordinary program.
-        let _ = schedule(0, libc::SCHED_OTHER, 0);
+        let _ = schedule(libc::SCHED_OTHER, 0);
     }
     permitted
 }
 
-/// Sets how `process` runs; 0 is the calling thread.
-fn schedule(process: i32, policy: i32, priority: u8) -> io::Result<()> {
+/// Sets how this thread runs.
+fn schedule(policy: i32, priority: u8) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: i32::from(priority) };
     // SAFETY: the parameters outlive the call, which only reads them.
     #[expect(unsafe_code, reason = "no crate has this call")]
-    let result = unsafe { libc::sched_setscheduler(process, policy, &raw const parameters) };
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 
@@ -145,7 +104,7 @@ mod tests {
     #[test]
     fn real_time_is_for_the_thread_that_took_it_and_not_for_its_children() {
         let taken = std::thread::spawn(|| {
-            let got = schedule(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, LOWEST).is_ok();
+            let got = schedule(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, LOWEST).is_ok();
             let own = policy();
             let child = std::process::Command::new("cut").args(["-d", " ", "-f41", "/proc/self/stat"]).output();
             (got, own, child.map(|child| String::from_utf8_lossy(&child.stdout).trim().to_owned()).ok())

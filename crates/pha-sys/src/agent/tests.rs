@@ -4,7 +4,9 @@
 
 use super::*;
 use crate::clock::boot_time;
-use crate::poll;
+use crate::{poll, realtime};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use std::fs;
 use std::thread;
 use std::time::Instant;
@@ -77,12 +79,30 @@ fn a_signal_that_is_not_ours_is_told_as_such() {
 }
 
 #[test]
-fn a_program_that_cannot_be_executed_is_an_error_at_once() {
+fn a_program_that_cannot_be_executed_has_ended_with_the_reason() {
     let plain_file = tempfile::NamedTempFile::new().unwrap();
-    for program in ["/no/such/agent".into(), plain_file.path().to_owned()] {
-        let call = AgentCall { program, ..call("", LONG) };
-        assert!(RunningAgent::start(call, boot_time()).is_err());
+    for (program, error) in [("/no/such/agent".into(), Errno::ENOENT), (plain_file.path().to_owned(), Errno::EACCES)] {
+        let mut agent = RunningAgent::start(AgentCall { program, ..call("", LONG) }, boot_time()).unwrap();
+        assert_eq!(finish(&mut agent).outcome, Outcome::NotExecuted(error as i32));
     }
+}
+
+/// On the one processor that both may use an ordinary child only begins when its real-time parent waits for something.
+#[test]
+fn nobody_waits_until_a_child_is_executed() {
+    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    let test = move || {
+        let mut one = CpuSet::new();
+        one.set(0).unwrap();
+        if sched_setaffinity(Pid::from_raw(0), &one).is_err() || !realtime::take(1).scheduling {
+            println!("skipped: no real-time scheduling on the first processor is permitted here");
+            return;
+        }
+        let mut agent = start(":", LONG);
+        assert_ne!(name(agent.pid()), "sh\n");
+        assert_eq!(finish(&mut agent).outcome, Outcome::Exited(0));
+    };
+    thread::spawn(test).join().unwrap();
 }
 
 #[test]
