@@ -37,12 +37,20 @@ pub(crate) fn take(program: Program, config: &Config, database: &Writer) -> Resu
         return Err(refusal(config));
     }
     // Every verdict goes through the database. The log can wait for ordinary programs.
-    let _ = database.take(move || {
-        let _ = realtime::take(priority(program));
-    });
+    lend(program, config, database);
     let word = |got| if got { "yes" } else { "not permitted" };
     log::debug!("real-time scheduling: {}, locked memory: {}", word(got.scheduling), word(got.memory));
     Ok(())
+}
+
+/// Lets a thread of `program` run as `program` itself may.
+pub fn lend(program: Program, config: &Config, thread: &Writer) {
+    if config.realtime {
+        // Without it the thread works as well, if later.
+        let _ = thread.take(move || {
+            let _ = realtime::take(priority(program));
+        });
+    }
 }
 
 /// Whoever speaks and hears goes before whoever decides, and all before ordinary programs.

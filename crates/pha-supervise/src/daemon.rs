@@ -12,7 +12,7 @@ use pha_config::{Config, Node};
 use pha_core::BootTime;
 use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor};
 use pha_daemon::peers::Resolver;
-use pha_daemon::{Daemon, Program, Published, Publisher, Recorder, Woken, now, settings};
+use pha_daemon::{Daemon, Program, Published, Publisher, Recorder, Woken, now, realtime, settings};
 use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
 use pha_sys::icmp::Pinger;
 use pha_sys::writer::Writer;
@@ -80,7 +80,7 @@ impl Supervise {
         Ok(Self {
             supervisor,
             recorder: Recorder::off(),
-            runner: Runner::new(&daemon.home, config, &daemon.me, &daemon.database_writer),
+            runner: Runner::new(&daemon.home, config, &daemon.me, &daemon.database_writer, starter(config)?),
             pinger: pinger(config)?,
             gateways: config.gateways.clone(),
             echo: 0,
@@ -407,6 +407,13 @@ fn finished(ended: Ended) -> Event {
 fn own_addresses(me: &Node) -> Vec<IpAddr> {
     let (_, mut known) = Resolver::start(std::slice::from_ref(me));
     known.remove(&me.id).unwrap_or_default()
+}
+
+/// Begins agents: a busy machine may take long over it, and no lease waits for that.
+fn starter(config: &Config) -> anyhow::Result<Writer> {
+    let starter = Writer::start("agents").context("no thread for agents")?;
+    realtime::lend(Program::Supervise, config, &starter);
+    Ok(starter)
 }
 
 fn pinger(config: &Config) -> anyhow::Result<Option<Pinger>> {

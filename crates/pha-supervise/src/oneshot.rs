@@ -12,6 +12,7 @@ use pha_core::{LeaveCause, Reason, Term, Word};
 use pha_daemon::{Daemon, now, settings};
 use pha_status::{Durability, Patience, SuperviseSection};
 use pha_sys::poll;
+use pha_sys::writer::Writer;
 
 use crate::Once;
 use crate::runner::{Ended, Run, Runner};
@@ -35,7 +36,7 @@ pub fn run(daemon: &mut Daemon, once: Once, name: Option<&str>) -> anyhow::Resul
             Call::Stop
         }
     };
-    let mut runner = Runner::new(&daemon.home, &daemon.config, &daemon.me, &daemon.database_writer);
+    let mut runner = Runner::new(&daemon.home, &daemon.config, &daemon.me, &daemon.database_writer, Writer::at_once());
     let mut errors = Vec::new();
     let mut term = Term::NONE;
     if let Ok(record) = daemon.database.read() {

@@ -106,6 +106,7 @@ impl Running {
 pub struct Runner {
     environment: Vec<(String, String)>,
     agents: Vec<Agent>,
+    starter: Writer,
     lingering: Lingering,
     /// Where any address is cared for in this program.
     watch: Option<AddressWatch>,
@@ -113,7 +114,8 @@ pub struct Runner {
 
 impl Runner {
     /// Nothing runs: what an earlier supervise began and left running is ended first, which may take a second or two.
-    pub fn new(home: &Home, config: &Config, me: &Node, writer: &Writer) -> Self {
+    /// `writer` keeps the notes of calls, `starter` begins them.
+    pub fn new(home: &Home, config: &Config, me: &Node, writer: &Writer, starter: Writer) -> Self {
         let peers: Vec<&str> =
             config.nodes.iter().filter(|node| node.id != me.id).map(|node| node.name.as_str()).collect();
         let environment = vec![
@@ -148,7 +150,7 @@ impl Runner {
             log::warn!("addresses that others remove are only noticed by the next check: {error}");
             None
         });
-        Self { environment, agents, lingering: Lingering::default(), watch }
+        Self { environment, agents, starter, lingering: Lingering::default(), watch }
     }
 
     /// Starts a call that was decided at `now`; what can be done at once, or cannot be started, has ended already.
@@ -182,15 +184,12 @@ impl Runner {
             environment: self.environment(&agent.name, run),
             limit: run.limit,
             dies_with_caller: !outlives_us(run.call),
+            note: outlives_us(run.call).then(|| agent.note.clone()),
         };
         log::debug!("{} {}", agent.name, run.call.verb());
-        match RunningAgent::start(call, elapsed(now)) {
+        match RunningAgent::start(call, &self.starter, elapsed(now)) {
             Ok(running) => {
-                let agent = &mut self.agents[resource];
-                if outlives_us(run.call) {
-                    agent.note.begins(running.pid());
-                }
-                agent.running = Some((run.call, Running::Agent(running)));
+                self.agents[resource].running = Some((run.call, Running::Agent(running)));
                 None
             }
             Err(error) => Some(Ended {
@@ -286,9 +285,6 @@ impl Runner {
             };
             if let Some(finished) = running.advance(elapsed(now)) {
                 agent.running = None;
-                if outlives_us(call) {
-                    agent.note.ends();
-                }
                 log_output(&agent.name, call, &finished);
                 ended.push(conclusion(resource, call, &agent.program, &finished));
                 if let Some(leftover) = finished.leftover {

@@ -1,4 +1,5 @@
-//! One running call of an agent: a child in its own process group, with a time limit, that nobody waits for.
+//! One running call of an agent: a child in its own process group, with a time limit, that nobody waits for, not even until it
+//! is executed: a thread of its own begins it.
 //!
 //! The loop polls [`RunningAgent::fd`], the end of children ([`crate::signals::Signal::ChildEnded`]) and
 //! [`RunningAgent::next_deadline`], and calls [`RunningAgent::advance`] after any of them.
@@ -19,17 +20,22 @@ use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use crate::exit;
+use crate::writer::Writer;
 
 mod child;
 mod lingering;
 mod orphan;
 mod output;
 
-use child::Child;
+use child::Image;
 pub use lingering::{Leftover, Lingering};
 pub use orphan::CallNote;
 use output::Output;
@@ -50,12 +56,14 @@ pub struct AgentCall {
     pub limit: Duration,
     /// The kernel kills the agent if this process dies before it: for calls that must not work on without their caller.
     pub dies_with_caller: bool,
+    /// Where the call is noted while it runs.
+    pub note: Option<CallNote>,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// By itself, with this exit code; [`crate::exit::SOFTWARE`] if somebody else reaped the child, so that nobody knows.
+    /// By itself, with this exit code; [`exit::SOFTWARE`] if somebody else reaped the child, so that nobody knows.
     Exited(i32),
     /// The program could not be executed, with this error number: missing, not executable.
     NotExecuted(i32),
@@ -80,10 +88,22 @@ pub struct Finished {
     pub leftover: Option<Leftover>,
 }
 
+/// The process of a call.
+#[derive(Debug)]
+enum Process {
+    /// It is being begun.
+    Begins(Receiver<nix::Result<Pid>>),
+    /// Not reaped yet.
+    Runs(Pid),
+    /// Reaped, or it could not be begun, for this reason.
+    Gone(Option<Errno>),
+}
+
 /// A call that has not been seen to end. Dropping it kills it.
 #[derive(Debug)]
 pub struct RunningAgent {
-    child: Child,
+    process: Process,
+    note: Option<CallNote>,
     /// `None` after its end was read.
     pipe: Option<PipeReader>,
     output: Output,
@@ -92,28 +112,41 @@ pub struct RunningAgent {
     deadline: Option<Duration>,
     /// Why it is being ended, if it is.
     ending: Option<Outcome>,
-    reaped: bool,
 }
 
 impl RunningAgent {
-    /// Starts the call; `now` is the time that limits and deadlines are counted from (see [`crate::clock`]).
+    /// Has the call begun by `starter`; `now` is the time that limits and deadlines are counted from (see [`crate::clock`]).
     ///
     /// The child works in `/`, reads nothing, and writes both output streams into one pipe.
     ///
     /// # Errors
-    /// If there can be no further process. Nothing runs then.
-    pub fn start(call: AgentCall, now: Duration) -> io::Result<Self> {
-        let deadline = Some(now.saturating_add(call.limit));
-        let (child, pipe) = Child::start(call)?;
-        Ok(RunningAgent {
-            child,
-            pipe: Some(pipe),
-            output: Output::default(),
-            started: now,
-            deadline,
-            ending: None,
-            reaped: false,
-        })
+    /// No descriptor left, a zero byte in an argument, or `starter` has too much to do. Nothing runs then.
+    pub fn start(mut call: AgentCall, starter: &Writer, now: Duration) -> io::Result<Self> {
+        let (pipe, writer) = io::pipe()?;
+        set_nonblocking(&pipe)?;
+        let (deadline, note) = (Some(now.saturating_add(call.limit)), call.note.take());
+        let image = Image::new(call, writer)?;
+        let (tell, begins) = mpsc::channel();
+        let noted = note.clone();
+        let begin = move || {
+            let begun = image.execute();
+            if let (Ok(pid), Some(note)) = (begun, noted) {
+                note.begins(pid.as_raw().cast_unsigned());
+            }
+            if let (Err(_), Ok(pid)) = (tell.send(begun), begun) {
+                // Whoever wanted it is gone.
+                signal_group(pid, Signal::SIGKILL);
+            }
+            if begun.is_ok_and(child::has_ended) || begun.is_err() {
+                // The kernel told of its end before anybody knew whose it was.
+                let _ = kill(Pid::this(), Signal::SIGCHLD);
+            }
+        };
+        if !starter.take(begin) {
+            return Err(Errno::EAGAIN.into());
+        }
+        let (process, output) = (Process::Begins(begins), Output::default());
+        Ok(Self { process, note, pipe: Some(pipe), output, started: now, deadline, ending: None })
     }
 
     /// The output pipe, to be polled; `None` once its end was read.
@@ -126,17 +159,21 @@ impl RunningAgent {
         self.deadline
     }
 
-    /// The process id, which is also that of its process group.
-    pub fn pid(&self) -> u32 {
-        self.child.pid.as_raw().cast_unsigned()
+    /// The process id, which is also that of its process group; `None` before there is one, and after it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        match self.process {
+            Process::Runs(pid) => Some(pid.as_raw().cast_unsigned()),
+            Process::Begins(_) | Process::Gone(_) => None,
+        }
     }
 
     /// Takes what there is to take: output (at most 64 KiB), the end, a deadline. Never blocks.
     ///
     /// After it has returned the result this must not be used any more.
     pub fn advance(&mut self, now: Duration) -> Option<Finished> {
+        self.look_whether_it_began();
         // First the question, then the reading: what an ended child wrote is in the pipe.
-        let ended = self.child.has_ended();
+        let ended = self.has_ended();
         self.read_output();
         if ended && (self.ending.is_none() || self.pipe.is_none() || self.is_past_grace(now)) {
             return Some(self.finish(now));
@@ -182,6 +219,30 @@ impl RunningAgent {
         self.deadline.is_none_or(|deadline| deadline <= now)
     }
 
+    fn look_whether_it_began(&mut self) {
+        let Process::Begins(begins) = &self.process else { return };
+        self.process = match begins.try_recv() {
+            Ok(Ok(pid)) => Process::Runs(pid),
+            Ok(Err(error)) => Process::Gone(Some(error)),
+            Err(TryRecvError::Empty) => return,
+            Err(TryRecvError::Disconnected) => Process::Gone(Some(Errno::EAGAIN)),
+        };
+        // What it was told before it could hear.
+        match (self.ending, self.deadline) {
+            (Some(_), Some(_)) => self.signal_group(Signal::SIGTERM),
+            (Some(_), None) => self.signal_group(Signal::SIGKILL),
+            (None, _) => {}
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self.process {
+            Process::Begins(_) => false,
+            Process::Runs(pid) => child::has_ended(pid),
+            Process::Gone(_) => true,
+        }
+    }
+
     fn read_output(&mut self) {
         if let Some(pipe) = &self.pipe
             && self.output.read_from(pipe).is_end()
@@ -196,8 +257,14 @@ impl RunningAgent {
             self.signal_group(Signal::SIGKILL);
         }
         self.deadline = None;
-        let outcome = self.child.reap();
-        self.reaped = true;
+        if let Some(note) = &self.note {
+            note.ends();
+        }
+        let outcome = match std::mem::replace(&mut self.process, Process::Gone(None)) {
+            Process::Runs(pid) => child::reap(pid),
+            Process::Begins(_) | Process::Gone(None) => Outcome::Exited(exit::SOFTWARE),
+            Process::Gone(Some(error)) => Outcome::NotExecuted(error as i32),
+        };
         Finished {
             outcome: self.ending.unwrap_or(outcome),
             output: std::mem::take(&mut self.output).into_text(),
@@ -207,24 +274,34 @@ impl RunningAgent {
     }
 
     fn signal_group(&self, number: Signal) {
-        if self.reaped {
-            return;
-        }
-        match killpg(self.child.pid, number) {
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(error) => log::warn!("process group {}: {number} could not be sent: {error}", self.child.pid),
+        if let Process::Runs(pid) = self.process {
+            signal_group(pid, number);
         }
     }
 }
 
 impl Drop for RunningAgent {
     fn drop(&mut self) {
-        if !self.reaped {
-            self.signal_group(Signal::SIGKILL);
+        if let Process::Runs(pid) = self.process {
+            signal_group(pid, Signal::SIGKILL);
             // If it has not ended yet, it is reaped by init after us.
-            let _ = self.child.reap();
+            child::reap(pid);
         }
     }
+}
+
+fn signal_group(group: Pid, number: Signal) {
+    match killpg(group, number) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => log::warn!("process group {group}: {number} could not be sent: {error}"),
+    }
+}
+
+fn set_nonblocking(pipe: &PipeReader) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?) | OFlag::O_NONBLOCK;
+    fcntl(pipe, FcntlArg::F_SETFL(flags))?;
+    Ok(())
 }
 
 #[cfg(test)]

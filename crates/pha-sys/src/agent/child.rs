@@ -1,116 +1,145 @@
-//! A child that nobody waits for, not even until it is executed: [`Command::spawn`] does, and that takes as long as a busy
-//! disk or processor takes to begin a program.
+//! The process of a call, begun without a copy of this one's memory.
+//!
+//! To copy it (`fork`) takes locks that belong to every program that uses the same libraries: where the kernel is short of memory,
+//! or looks for some, that was seen to take seconds, and every thread that touches a page waits with the one that forks. So the
+//! child borrows this memory until it is executed (`CLONE_VM | CLONE_VFORK`, as posix_spawn(3) does), and the thread that
+//! begins it waits so long. posix_spawn itself has no word for "killed with its caller".
 
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString, c_char};
+use std::fs::File;
+use std::io::{self, PipeWriter};
+use std::os::unix::ffi::OsStringExt as _;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sched::{CloneFlags, clone};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{self, ForkResult, Pid};
+use nix::unistd::{self, Pid};
 
 use super::{AgentCall, Outcome};
 use crate::exit;
 
-/// A process, until it is reaped. It leads its own process group, works in `/` and reads nothing.
-#[derive(Debug)]
-pub(super) struct Child {
-    /// Its number, which is also that of its process group.
-    pub(super) pid: Pid,
-    /// Ends without a word when the program is executed; else it holds the number of the error.
-    failure: PipeReader,
+/// The child's, until it is executed: it makes a few system calls.
+const STACK: usize = 64 * 1024;
+
+/// All that the child needs, made before there is one.
+pub(super) struct Image {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    input: File,
+    output: PipeWriter,
+    dies_with_caller: bool,
 }
 
-impl Child {
-    /// It writes both output streams into the pipe returned.
-    pub(super) fn start(call: AgentCall) -> io::Result<(Self, PipeReader)> {
-        let (output, writer) = io::pipe()?;
-        let (failure, complaint) = io::pipe()?;
-        set_nonblocking(&output)?;
-        set_nonblocking(&failure)?;
-        let mut command = command(call);
-        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        // SAFETY: the child only executes, or ends. It allocates, which the C library allows in a child of many threads
-        // (glibc; musl since 1.2.2), and reads the environment, which nobody changes.
-        #[expect(unsafe_code, reason = "the standard library waits until the child is executed")]
-        let pid = match unsafe { unistd::fork() }? {
-            ForkResult::Child => execute(&mut command, complaint),
-            ForkResult::Parent { child } => child,
+impl Image {
+    /// It leads its own process group, works in `/`, reads nothing, and writes both output streams into `output`.
+    pub(super) fn new(call: AgentCall, output: PipeWriter) -> io::Result<Self> {
+        let program = CString::new(call.program.into_os_string().into_vec())?;
+        let mut arguments = vec![program.clone()];
+        for argument in call.arguments {
+            arguments.push(CString::new(argument.into_vec())?);
+        }
+        let added = call.environment.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let variables: BTreeMap<OsString, OsString> = std::env::vars_os().chain(added).collect();
+        let environment =
+            variables.into_iter().map(|(name, value)| CString::new([name.into_vec(), value.into_vec()].join(&b'=')));
+        Ok(Self {
+            program,
+            arguments,
+            environment: environment.collect::<Result<_, _>>()?,
+            input: File::open("/dev/null")?,
+            output,
+            dies_with_caller: call.dies_with_caller,
+        })
+    }
+
+    /// Waits until it is executed.
+    ///
+    /// # Errors
+    /// It cannot be: missing, not executable, no process left.
+    pub(super) fn execute(&self) -> nix::Result<Pid> {
+        let (arguments, environment) = (pointers(&self.arguments), pointers(&self.environment));
+        let (caller, failure) = (unistd::getpid(), AtomicI32::new(0));
+        let begin = || {
+            let error = self.prepare(caller).err().unwrap_or_else(|| {
+                // SAFETY: pointers to strings that live on, ended by null ones. It returns only if it failed.
+                #[expect(unsafe_code, reason = "nix allocates here")]
+                unsafe {
+                    libc::execve(self.program.as_ptr(), arguments.as_ptr(), environment.as_ptr())
+                };
+                Errno::last()
+            });
+            failure.store(error as i32, Ordering::Relaxed);
+            127
         };
-        // Both sides do it, since nobody knows who comes first. Once the child is executed it fails, and is done.
-        let _ = unistd::setpgid(pid, pid);
-        Ok((Self { pid, failure }, output))
-    }
-
-    /// Whether it has ended; it stays a zombie, so its number stays its own.
-    pub(super) fn has_ended(&self) -> bool {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(self.pid), flags) {
-            Ok(status) => status != WaitStatus::StillAlive,
-            Err(error) => error != Errno::EINTR,
-        }
-    }
-
-    /// Reaps it, if it has ended; how it did.
-    pub(super) fn reap(&mut self) -> Outcome {
-        let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
-        let mut error = [0; size_of::<i32>()];
-        if self.failure.read_exact(&mut error).is_ok() {
-            return Outcome::NotExecuted(i32::from_ne_bytes(error));
-        }
-        match status {
-            Ok(WaitStatus::Exited(_, code)) => Outcome::Exited(code),
-            Ok(WaitStatus::Signaled(_, number, _)) => Outcome::Signalled(number as i32),
-            Ok(_) | Err(_) => Outcome::Exited(exit::SOFTWARE),
-        }
-    }
-}
-
-fn command(call: AgentCall) -> Command {
-    let mut command = Command::new(&call.program);
-    command.args(&call.arguments).envs(call.environment).current_dir("/").process_group(0);
-    // SAFETY: these functions make only system calls that are allowed after a fork, and allocate nothing.
-    #[expect(unsafe_code, reason = "the standard library leaves a blocked signal mask to the child")]
-    unsafe {
-        command.pre_exec(move || {
-            restore_signals()?;
-            if call.dies_with_caller {
-                set_pdeathsig(Signal::SIGKILL)?;
+        let mut stack = vec![0; STACK];
+        // No handler of this process may run in the child.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        // SAFETY: the child makes only system calls, on a stack of its own, while this thread waits.
+        #[expect(unsafe_code, reason = "what it does there cannot be checked")]
+        let begun = unsafe {
+            let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+            clone(Box::new(begin), &mut stack, flags, Some(Signal::SIGCHLD as i32))
+        };
+        before.thread_set_mask()?;
+        let pid = begun?;
+        match failure.into_inner() {
+            0 => Ok(pid),
+            error => {
+                // It gave the memory back a moment before it is gone.
+                let _ = waitpid(pid, None);
+                Err(Errno::from_raw(error))
             }
-            Ok(())
-        });
+        }
     }
-    command
+
+    /// In the child. It allocates nothing: what it takes, nobody gives back.
+    fn prepare(&self, caller: Pid) -> nix::Result<()> {
+        unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+        if self.dies_with_caller {
+            set_pdeathsig(Signal::SIGKILL)?;
+            if unistd::getppid() != caller {
+                return Err(Errno::ESRCH);
+            }
+        }
+        unistd::chdir(c"/")?;
+        unistd::dup2_stdin(&self.input)?;
+        unistd::dup2_stdout(&self.output)?;
+        unistd::dup2_stderr(&self.output)?;
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        for number in Signal::iterator().filter(|number| !matches!(number, Signal::SIGKILL | Signal::SIGSTOP)) {
+            // SAFETY: no handler function is installed.
+            #[expect(unsafe_code, reason = "nix cannot know that no handler function is involved")]
+            unsafe { sigaction(number, &default) }?;
+        }
+        SigSet::empty().thread_set_mask()
+    }
 }
 
-/// In the child: becomes the program, or says why not, and ends as a shell would (POSIX, "Exit Status for Commands").
-fn execute(command: &mut Command, mut complaint: PipeWriter) -> ! {
-    let error = command.exec().raw_os_error().unwrap_or(libc::EINVAL);
-    // Whoever would read it may have ended.
-    let _ = complaint.write_all(&error.to_ne_bytes());
-    // SAFETY: ends this process, and runs nothing that the parent has left for its own end.
-    #[expect(unsafe_code, reason = "std::process::exit runs what is registered for the end of the parent")]
-    unsafe {
-        libc::_exit(127)
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// Whether it has ended; it stays a zombie, so its number stays its own.
+pub(super) fn has_ended(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::Pid(pid), flags) {
+        Ok(status) => status != WaitStatus::StillAlive,
+        Err(error) => error != Errno::EINTR,
     }
 }
 
-pub(super) fn set_nonblocking(pipe: &PipeReader) -> io::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?) | OFlag::O_NONBLOCK;
-    fcntl(pipe, FcntlArg::F_SETFL(flags))?;
-    Ok(())
-}
-
-/// In the child: nothing blocked, nothing ignored.
-fn restore_signals() -> io::Result<()> {
-    for number in Signal::iterator().filter(|number| !matches!(*number, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: no handler function is installed.
-        #[expect(unsafe_code, reason = "nix cannot know that no handler function is involved")]
-        unsafe { signal(number, SigHandler::SigDfl) }?;
+/// Lets go of one that has ended; how it did.
+pub(super) fn reap(pid: Pid) -> Outcome {
+    match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::Exited(_, code)) => Outcome::Exited(code),
+        Ok(WaitStatus::Signaled(_, number, _)) => Outcome::Signalled(number as i32),
+        Ok(_) | Err(_) => Outcome::Exited(exit::SOFTWARE),
     }
-    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }

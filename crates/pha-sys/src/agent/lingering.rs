@@ -57,7 +57,7 @@ mod tests {
 
     fn pipe() -> (Leftover, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();
-        super::super::child::set_nonblocking(&reader).unwrap();
+        super::super::set_nonblocking(&reader).unwrap();
         (Leftover::new(reader), writer)
     }
 

@@ -4,9 +4,7 @@
 
 use super::*;
 use crate::clock::boot_time;
-use crate::{poll, realtime};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
+use crate::poll;
 use std::fs;
 use std::thread;
 use std::time::Instant;
@@ -20,11 +18,12 @@ fn call(script: &str, limit: Duration) -> AgentCall {
         environment: vec![("PHA_NODE".into(), "lb1".into())],
         limit,
         dies_with_caller: false,
+        note: None,
     }
 }
 
 fn start(script: &str, limit: Duration) -> RunningAgent {
-    RunningAgent::start(call(script, limit), boot_time()).unwrap()
+    RunningAgent::start(call(script, limit), &Writer::at_once(), boot_time()).unwrap()
 }
 
 /// Drives one call as a loop without a signal descriptor would.
@@ -82,27 +81,49 @@ fn a_signal_that_is_not_ours_is_told_as_such() {
 fn a_program_that_cannot_be_executed_has_ended_with_the_reason() {
     let plain_file = tempfile::NamedTempFile::new().unwrap();
     for (program, error) in [("/no/such/agent".into(), Errno::ENOENT), (plain_file.path().to_owned(), Errno::EACCES)] {
-        let mut agent = RunningAgent::start(AgentCall { program, ..call("", LONG) }, boot_time()).unwrap();
+        let call = AgentCall { program, ..call("", LONG) };
+        let mut agent = RunningAgent::start(call, &Writer::at_once(), boot_time()).unwrap();
         assert_eq!(finish(&mut agent).outcome, Outcome::NotExecuted(error as i32));
     }
 }
 
-/// On the one processor that both may use an ordinary child only begins when its real-time parent waits for something.
+/// A thread that can begin nothing before it is thawed.
+fn frozen_starter() -> (Writer, mpsc::Sender<()>) {
+    let starter = Writer::start("test").unwrap();
+    let (thaw, frozen) = mpsc::channel();
+    assert!(starter.take(move || frozen.recv().unwrap()));
+    (starter, thaw)
+}
+
 #[test]
-fn nobody_waits_until_a_child_is_executed() {
-    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
-    let test = move || {
-        let mut one = CpuSet::new();
-        one.set(0).unwrap();
-        if sched_setaffinity(Pid::from_raw(0), &one).is_err() || !realtime::take(1).scheduling {
-            println!("skipped: no real-time scheduling on the first processor is permitted here");
-            return;
-        }
-        let mut agent = start(":", LONG);
-        assert_ne!(name(agent.pid()), "sh\n");
-        assert_eq!(finish(&mut agent).outcome, Outcome::Exited(0));
-    };
-    thread::spawn(test).join().unwrap();
+fn nobody_waits_until_a_child_has_begun_and_what_it_is_told_meanwhile_comes_through() {
+    let (starter, thaw) = frozen_starter();
+    let begin = |script: &str| RunningAgent::start(call(script, LONG), &starter, boot_time()).unwrap();
+    let (mut patient, mut asked, mut killed) = (begin("exit 3"), begin("sleep 1000"), begin("kill -STOP $$"));
+    asked.cancel(boot_time());
+    killed.kill();
+    for agent in [&mut patient, &mut asked, &mut killed] {
+        assert!(agent.advance(boot_time()).is_none());
+        assert_eq!(agent.pid(), None);
+    }
+    thaw.send(()).unwrap();
+    let outcomes = [&mut patient, &mut asked, &mut killed].map(|agent| finish(agent).outcome);
+    assert_eq!(outcomes, [Outcome::Exited(3), Outcome::Cancelled, Outcome::Cancelled]);
+}
+
+#[test]
+fn a_call_that_was_dropped_before_it_began_is_killed_when_it_does() {
+    let (starter, thaw) = frozen_starter();
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let script = format!("echo $$ >{}; exec sleep 1000", pid.display());
+    drop(RunningAgent::start(call(&script, LONG), &starter, boot_time()).unwrap());
+    thaw.send(()).unwrap();
+    assert!(starter.drain(LONG));
+    // Time enough to write its number, if it could.
+    thread::sleep(Duration::from_millis(200));
+    let pid = fs::read_to_string(pid).unwrap_or_default();
+    assert!(pid.is_empty() || dies(&pid));
 }
 
 #[test]
@@ -168,7 +189,7 @@ fn killing_ends_a_stopped_agent_at_once_and_dropping_kills_too() {
     assert_eq!(finish(&mut agent).outcome, Outcome::Cancelled);
     let mut agent = start("echo $$; sleep 1000", LONG);
     await_output(&mut agent);
-    let pid = agent.pid().to_string();
+    let pid = agent.pid().unwrap().to_string();
     drop(agent);
     assert!(dies(&pid));
 }
