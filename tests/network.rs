@@ -114,10 +114,10 @@ fn a_kernel_that_finds_its_neighbours_no_more_sends_heartbeats_to_those_that_hea
     scenario(LabOptions::default(), |lab| {
         let active = lab.start_all()?;
         for node in lab.nodes() {
-            network::doubt_neighbours(node.name())?;
+            network::doubt_neighbour(node.name(), lab.other(node.id()).id())?;
         }
         let alive = |node: &Node| node.record().receiver.peers.iter().all(|peer| peer.liveness != Liveness::Dead);
-        lab.stays(Duration::from_secs(8), "each hears the other", || lab.nodes().iter().all(alive))?;
+        lab.stays(Duration::from_secs(5), "each hears the other", || lab.nodes().iter().all(alive))?;
         ensure!(lab.active_nodes() == [active], "the service moved");
         Ok(())
     });

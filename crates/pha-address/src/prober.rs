@@ -161,7 +161,7 @@ fn open_pinger(place: &Place) -> Result<Pinger, String> {
 
 impl Burst {
     fn advance(&mut self, tools: &mut Tools, place: &Place, now: Duration) -> io::Result<Option<Answer>> {
-        let Some(asker) = &tools.asker else { return Ok(Some(Answer::Silent(None))) };
+        let Some(asker) = &mut tools.asker else { return Ok(Some(Answer::Silent(None))) };
         // Read also when it is known: what is left there would wake us for ever.
         if let Some(mac) = asker.claimed()?
             && self.claimed.is_none()
@@ -172,8 +172,14 @@ impl Burst {
         // Whoever was held up asks all the same, and hears the last answer: one lost datagram is no silence.
         let spacing = (self.window / QUESTIONS).max(CLOSEST);
         if now >= self.next && (now < self.until || u32::from(self.sequence) < QUESTIONS) {
-            self.echo(&mut tools.pinger, asker.is_neighbour(), place);
-            match asker.ask() {
+            let late = now >= self.next + spacing;
+            if (self.sequence == 0 || late) && !asker.look_around()? {
+                // The kernel would send it with some other address of ours, and the answer would go astray.
+                tools.pinger = Err(format!("no address of ours on {} is in its network", place.device));
+            }
+            self.echo(&mut tools.pinger, place);
+            // A claim without an echo counts only where none can be sent: then nobody may answer for another.
+            match if self.echo_sent { asker.ask_as_neighbour() } else { asker.ask() } {
                 Ok(()) => self.asked += 1,
                 Err(error) => self.unasked = Some(error),
             }
@@ -198,12 +204,8 @@ impl Burst {
     }
 
     /// Sends an echo, unless it is known that none can be.
-    fn echo(&mut self, pinger: &mut Result<Pinger, String>, is_neighbour: bool, place: &Place) {
+    fn echo(&mut self, pinger: &mut Result<Pinger, String>, place: &Place) {
         self.sequence = self.sequence.wrapping_add(1);
-        if !is_neighbour {
-            // The kernel would send it with some other address of ours, and the answer would go astray.
-            *pinger = Err(format!("no address of ours on {} is in its network", place.device));
-        }
         match pinger.as_mut().map_err(|reason| reason.clone()).map(|pinger| pinger.send(place.address, self.sequence)) {
             Ok(Ok(())) => self.echo_sent = true,
             // A later one may fail because the first found nobody.

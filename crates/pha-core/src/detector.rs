@@ -413,6 +413,23 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_tells_it_has_heard_one_of_our_newest_heartbeats_can_be_reached() {
+        let mut d = detector();
+        let ours = |incarnation, sequence| Serial { incarnation, sequence };
+        d.heartbeat_received(
+            &Heartbeat { heard: ours(7, 100), ..heartbeat(1, Word::Online) },
+            0,
+            Arrival::Newest,
+            at(0),
+        );
+        for (newest, reached) in
+            [(ours(7, 100), true), (ours(7, 124), true), (ours(7, 125), false), (ours(8, 100), false)]
+        {
+            assert_eq!(d.report().has_heard(newest, 25), reached, "{newest:?}");
+        }
+    }
+
+    #[test]
     fn whatever_others_act_on_is_news_and_figures_are_not() {
         let mut d = detector();
         d.heartbeat_received(&heartbeat(1, Word::Online), 0, Arrival::Newest, at(0));

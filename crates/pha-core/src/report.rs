@@ -77,10 +77,11 @@ pub struct PeerReport {
 }
 
 impl PeerReport {
-    /// Whether it has heard heartbeats of this `incarnation` of ours until `patience` ago, or later.
+    /// Whether it has heard one of the `newest` heartbeats up to `ours`.
     #[must_use]
-    pub fn has_heard(&self, incarnation: u64, patience: Duration, now: BootTime) -> bool {
-        self.hears_us.incarnation == incarnation && now.since(self.hears_us_at) <= patience
+    pub const fn has_heard(&self, ours: Serial, newest: u64) -> bool {
+        let behind = ours.sequence.saturating_sub(self.hears_us.sequence);
+        self.hears_us.incarnation == ours.incarnation && behind < newest
     }
 }
 

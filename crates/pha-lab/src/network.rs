@@ -70,11 +70,14 @@ pub fn build_bridge() -> Result<()> {
     gateway(Link::Up)
 }
 
+fn mac(id: usize) -> String {
+    format!("02:00:00:77:00:{:02x}", 0x10 + id)
+}
+
 /// Builds the namespace of node `id` and plugs it into the bridge.
 pub fn build_node(id: usize, name: &str) -> Result<()> {
     ip(&format!("netns add {name}"))?;
-    let mac = format!("02:00:00:77:00:{:02x}", 0x10 + id);
-    ip(&format!("link add p{id} type veth peer name eth0 address {mac} netns {name}"))?;
+    ip(&format!("link add p{id} type veth peer name eth0 address {} netns {name}", mac(id)))?;
     ip(&format!("link set p{id} master br0 up"))?;
     ip(&format!("-n {name} link set lo up"))?;
     address_node(id, name)
@@ -113,11 +116,11 @@ pub fn gateway_of(name: &str, link: Link) -> Result<()> {
     .map(drop)
 }
 
-/// A node's kernel soon doubts where its neighbours are, and asks for none: it drops what is for one that it doubts.
-pub fn doubt_neighbours(name: &str) -> Result<()> {
+/// A node's kernel doubts where node `id` is, and asks for nobody: it soon drops what is for one that it doubts.
+pub fn doubt_neighbour(name: &str, id: usize) -> Result<()> {
     let never_asks = "ucast_probes 0 mcast_probes 0 app_probes 0";
-    ip(&format!("-n {name} ntable change name arp_cache dev eth0 base_reachable 2000 delay_probe 1000 {never_asks}"))
-        .map(drop)
+    ip(&format!("-n {name} ntable change name arp_cache dev eth0 base_reachable 2000 delay_probe 1000 {never_asks}"))?;
+    ip(&format!("-n {name} neigh replace {} lladdr {} dev eth0 nud stale", node_address(id), mac(id))).map(drop)
 }
 
 /// The cable of node `id`: without it the node sees that it has no carrier.

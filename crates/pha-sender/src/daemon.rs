@@ -19,9 +19,11 @@ const TICK: Duration = Duration::from_secs(2);
 const WITH_A_BEAT: Duration = Duration::from_millis(100);
 /// The beat waits this part of an interval for the disk, once when it stalls: 20 ms by default.
 const PATIENCE: u32 = 10;
-/// A peer tells once a second what it has heard of us. After so long without we do not know the way to it: the time that the
-/// kernel itself trusts a neighbour without asking again (`delay_first_probe_time`).
+/// A peer tells at least once a second what it has heard of us. Who has not heard the heartbeats of so long may not be reached:
+/// the time that the kernel itself trusts a neighbour without an answer (`delay_first_probe_time`).
 const TRUST: Duration = Duration::from_secs(5);
+/// Nor is it trusted for less, where heartbeats are rare.
+const TRUSTED: u64 = 5;
 /// How often a farewell is said, since nobody repeats it.
 const FAREWELLS: u32 = 3;
 const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
@@ -143,7 +145,9 @@ impl Sender {
 
     fn send(&mut self, round: Round) {
         self.serial.sequence += 1;
-        let (me, serial, codec, record, now) = (self.me, self.serial, &self.codec, &self.record, now());
+        let (me, serial, codec, record) = (self.me, self.serial, &self.codec, &self.record);
+        let beats = TRUST.as_nanos() / self.interval.as_nanos();
+        let trusted = u64::try_from(beats).unwrap_or(u64::MAX).max(TRUSTED);
         self.routes.send(|peer| {
             let report = record.receiver.peers.iter().find(|report| report.node == peer);
             let heartbeat = Heartbeat {
@@ -154,7 +158,7 @@ impl Sender {
                 heard: report.map(|report| report.serial).unwrap_or_default(),
                 supervise_age: round.supervise_age,
             };
-            let hears_us = report.is_some_and(|report| report.has_heard(serial.incarnation, TRUST, now));
+            let hears_us = report.is_some_and(|report| report.has_heard(serial, trusted));
             (codec.encode(&heartbeat), hears_us)
         });
     }

@@ -64,16 +64,18 @@ impl Announcer {
 /// Asks on one device who has an address, and hears what *other* machines say. This machine's own answers, through
 /// whichever of its devices, do not count.
 ///
-/// It asks from this machine's own address in that network. So who has the address learns with each question where to answer
-/// (RFC 826), be it that it had tried in vain to find us.
+/// Once it knows this machine's own address in that network ([`Asker::look_around`]) it can ask from there: so who has the address
+/// learns with each question where to answer (RFC 826), be it that it had tried in vain to find us.
 #[derive(Debug)]
 pub struct Asker {
     device: String,
     address: IpAddr,
     index: u32,
     socket: Socket,
-    from: Option<IpAddr>,
+    /// From nobody.
     question: Vec<u8>,
+    /// From this machine's own address.
+    signed: Option<Vec<u8>>,
     own: Vec<LinkAddress>,
 }
 
@@ -84,12 +86,11 @@ impl Asker {
     /// If there is no such device, or the permission is missing: then nothing is known about the address.
     pub fn open(device: &str, address: IpAddr) -> io::Result<Option<Self>> {
         let found = Device::find(device)?;
-        let from = neighbour_of(device, address)?;
-        let Some(question) = question(&found, from, address) else { return Ok(None) };
+        let Some(question) = question(&found, None, address) else { return Ok(None) };
         let protocol = if address.is_ipv4() { packets::ARP } else { packets::IPV6 };
         let socket = Socket::frames(found.index, protocol, &claims_of(address))?;
         let (device, index) = (device.to_owned(), found.index);
-        Ok(Some(Self { device, address, index, socket, from, question, own: link_addresses()? }))
+        Ok(Some(Self { device, address, index, socket, question, signed: None, own: link_addresses()? }))
     }
 
     /// Forgets what was heard, and asks from now on as the device is now. To open a new one costs more.
@@ -98,25 +99,41 @@ impl Asker {
     /// If it is another device now, or something is wrong with it: open a new one.
     pub fn refresh(&mut self) -> io::Result<()> {
         let found = Device::find(&self.device)?;
-        self.from = neighbour_of(&self.device, self.address)?;
-        let question = question(&found, self.from, self.address).filter(|_| found.index == self.index);
+        let question = question(&found, None, self.address).filter(|_| found.index == self.index);
         self.question = question.ok_or_else(|| io::Error::other("it is another device"))?;
+        self.signed = None;
         self.own = link_addresses()?;
         self.claimed().map(drop)
     }
 
-    /// Whether this machine has an address of its own in that network, so that it is a neighbour there.
-    #[must_use]
-    pub const fn is_neighbour(&self) -> bool {
-        self.from.is_some()
+    /// Looks up from where this machine speaks to the address now; whether it has an address in that network, so that it is a
+    /// neighbour there.
+    ///
+    /// # Errors
+    /// If the device is gone.
+    pub fn look_around(&mut self) -> io::Result<bool> {
+        let from = neighbour_of(&self.device, self.address)?;
+        self.signed = match from {
+            Some(from) => question(&Device::find(&self.device)?, Some(from), self.address),
+            None => None,
+        };
+        Ok(self.signed.is_some())
     }
 
-    /// Asks once.
+    /// Asks once, as nobody: whoever answers for others may leave that unanswered.
     ///
     /// # Errors
     /// If the device is down or gone: then nothing is known about the address.
     pub fn ask(&self) -> io::Result<()> {
         self.socket.send(&self.question)
+    }
+
+    /// Asks once from this machine's own address, if it is a neighbour.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn ask_as_neighbour(&self) -> io::Result<()> {
+        self.socket.send(self.signed.as_ref().unwrap_or(&self.question))
     }
 
     /// The link address of the first other machine that has claimed the address since the last call. Never blocks.

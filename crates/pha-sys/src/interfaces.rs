@@ -11,6 +11,8 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 
+use crate::socket::Socket;
+
 /// Whether the device that has `address` is up and has a carrier; `None` if no device has it.
 ///
 /// # Errors
@@ -29,13 +31,19 @@ pub fn has_carrier(device: &str) -> io::Result<Option<bool>> {
     Ok(entry.map(|entry| entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING)))
 }
 
-/// An address of `device`, other than `address`, in whose network `address` lies: only from there can this machine speak
-/// to `address` as a neighbour. A missing device has none.
-pub(crate) fn neighbour_of(device: &str, address: IpAddr) -> Result<Option<IpAddr>, Errno> {
-    Ok(getifaddrs()?.filter(|entry| entry.interface_name == device).find_map(|entry| {
-        let mask = entry.netmask.as_ref().and_then(ip)?;
-        ip_address(&entry).filter(|own| *own != address && is_in_network(address, *own, mask))
-    }))
+/// The address from which this machine speaks to `address` on `device`, as the kernel chooses it; `None` if `address` is not
+/// in its network, so that it is no neighbour, or is its own. A missing device has none.
+///
+/// # Errors
+/// If the kernel does not answer.
+pub(crate) fn neighbour_of(device: &str, address: IpAddr) -> io::Result<Option<IpAddr>> {
+    // An error means that there is no way to it.
+    let Some(own) = Socket::source(device, address).ok().flatten().filter(|own| *own != address) else {
+        return Ok(None);
+    };
+    let entry = getifaddrs()?.find(|entry| entry.interface_name == device && ip_address(entry) == Some(own));
+    let mask = entry.and_then(|entry| entry.netmask.as_ref().and_then(ip));
+    Ok(mask.filter(|mask| is_in_network(address, own, *mask)).map(|_| own))
 }
 
 /// What has to be known of a device to speak to its neighbours.

@@ -60,6 +60,15 @@ impl Socket {
         Ok(Socket(socket))
     }
 
+    /// The address that the kernel would send from on `device`, if it knows a way to `address` there. Nothing is sent.
+    pub(crate) fn source(device: &str, address: IpAddr) -> io::Result<Option<IpAddr>> {
+        let to = SocketAddr::new(address, 9);
+        let socket = new(Domain::for_address(to), Type::DGRAM, Protocol::UDP)?;
+        socket.bind_device(Some(device.as_bytes()))?;
+        socket.connect(&to.into())?;
+        Ok(socket.local_addr()?.as_socket().map(|own| own.ip()))
+    }
+
     /// A TCP socket that is being connected, and is reset when it is dropped.
     pub(crate) fn connecting(to: SocketAddr) -> io::Result<Self> {
         let socket = new(Domain::for_address(to), Type::STREAM, Protocol::TCP)?;

@@ -10,6 +10,8 @@ use std::ffi::{CString, OsString, c_char};
 use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -112,6 +114,12 @@ impl Image {
         unistd::dup2_stdin(&self.input)?;
         unistd::dup2_stdout(&self.output)?;
         unistd::dup2_stderr(&self.output)?;
+        // Locks above all: until it is executed they would outlive their owner. Old kernels leave that to the execution.
+        // SAFETY: closes the child's own copies, which nothing uses any more.
+        #[expect(unsafe_code, reason = "nix does not have this call")]
+        unsafe {
+            libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32)
+        };
         let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
         for number in Signal::iterator().filter(|number| !matches!(number, Signal::SIGKILL | Signal::SIGSTOP)) {
             // SAFETY: no handler function is installed.
@@ -137,9 +145,14 @@ pub(super) fn has_ended(pid: Pid) -> bool {
 
 /// Lets go of one that has ended; how it did.
 pub(super) fn reap(pid: Pid) -> Outcome {
-    match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-        Ok(WaitStatus::Exited(_, code)) => Outcome::Exited(code),
-        Ok(WaitStatus::Signaled(_, number, _)) => Outcome::Signalled(number as i32),
-        Ok(_) | Err(_) => Outcome::Exited(exit::SOFTWARE),
+    let mut status = 0;
+    // SAFETY: writes one number.
+    #[expect(unsafe_code, reason = "nix does not know real-time signals")]
+    let reaped = unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::WNOHANG) };
+    let status = ExitStatus::from_raw(status);
+    match (reaped == pid.as_raw(), status.code(), status.signal()) {
+        (true, Some(code), _) => Outcome::Exited(code),
+        (true, None, Some(number)) => Outcome::Signalled(number),
+        (true, None, None) | (false, ..) => Outcome::Exited(exit::SOFTWARE),
     }
 }
