@@ -5,7 +5,7 @@ use std::time::Duration;
 use pha_core::report::ResourceState;
 use pha_core::resource::{Call, Outcome, ResourceSettings};
 use pha_core::supervisor::{Command, Event, Note, Outside, Restored, Settings, Supervisor};
-use pha_core::{BootTime, NodeId, Status};
+use pha_core::{BootTime, NodeId, Role, Status};
 
 const START_TIMEOUT: u64 = 5_000;
 const INTERVAL: u64 = 2_000;
@@ -191,6 +191,38 @@ fn a_member_that_does_not_start_takes_the_others_back_at_once() {
 }
 
 #[test]
+fn a_takeover_of_what_is_found_down_after_its_start_is_given_up() {
+    let mut node = Node::starting(vec![resource("a")]);
+    node.ends(0, Call::Start, Outcome::Succeeded);
+    node.ends(0, Call::Check, Outcome::Failed);
+    assert_eq!((node.s.role(), node.s.resources()[0].failures.len()), (Role::Standby, 1));
+}
+
+#[test]
+fn a_check_that_was_cancelled_confirms_nothing() {
+    let mut node = Node::starting(vec![resource("a")]);
+    node.ends(0, Call::Start, Outcome::Succeeded);
+    node.ends(0, Call::Check, Outcome::Cancelled);
+    assert_eq!((node.running(), node.s.role()), (vec![(0, Call::Check)], Role::Active));
+}
+
+#[test]
+fn the_others_are_checked_on_while_one_that_was_restarted_is_being_confirmed() {
+    let mut node = Node::online(vec![resource("a"), resource("b")]);
+    node.pass(INTERVAL, Outcome::Succeeded, Outcome::Succeeded);
+    while node.running().is_empty() {
+        node.feed(Event::DeadlinePassed);
+    }
+    let lost = node.running()[0].0;
+    node.ends(lost, Call::Check, Outcome::Failed);
+    node.ends(lost, Call::Stop, Outcome::Succeeded);
+    node.ends(lost, Call::Start, Outcome::Succeeded);
+    assert_eq!(node.running(), [(lost, Call::Check)], "it takes its time");
+    (0..INTERVAL).for_each(|_| node.feed(Event::DeadlinePassed));
+    assert_eq!(node.running(), [(0, Call::Check), (1, Call::Check)]);
+}
+
+#[test]
 fn what_is_held_while_its_group_waits_is_not_started() {
     let mut node = Node::starting(grouped());
     let wishes = pha_core::report::Wishes { held: vec!["b".into()], ..<_>::default() };
@@ -264,7 +296,7 @@ fn a_built_in_check_that_cannot_be_made_leaves_the_word_to_the_agent() {
 fn what_trips_while_it_is_not_watched_is_nothing() {
     let mut node = Node::starting(watched());
     node.feed(Event::WatchTripped { resource: 0 });
-    node.feed(Event::WatchTripped { resource: 9 });
+    node.feed(Event::WatchTripped { resource: 1 });
     assert_eq!(node.running(), [(0, Call::Start)]);
 }
 
@@ -281,4 +313,12 @@ fn checks_of_many_resources_are_spread_over_their_interval_and_none_is_later_tha
     assert!(most.map(Iterator::count).max() <= Some(2), "{due:?}");
     let (_, checks) = node.pass(10 * INTERVAL, Outcome::Succeeded, Outcome::Succeeded);
     assert!((995..=1005).contains(&checks), "{checks}");
+}
+
+#[test]
+fn within_an_interval_resources_are_checked_in_their_order() {
+    let mut node = Node::online(vec![resource("a"), resource("b"), resource("c")]);
+    node.pass(2 * INTERVAL, Outcome::Succeeded, Outcome::Succeeded);
+    let due = node.s.resources().iter().map(|resource| resource.next_check.as_nanos() / 1_000_000 % INTERVAL);
+    assert_eq!(due.collect::<Vec<_>>(), [0, 666, 1333]);
 }

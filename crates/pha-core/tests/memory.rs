@@ -1,81 +1,14 @@
 //! What the supervisor remembers, for how long, and what it takes over from another one.
 
+mod scene;
 mod virtual_node;
 
-use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
-use pha_core::report::ResourceState;
+use pha_core::report::{OfflineWish, ResourceState};
 use pha_core::resource::Call;
 use pha_core::supervisor::{Command, Event, Note, Outside, Settings};
-use pha_core::{Gateway, Heartbeat, Reason, Role, Saying, Serial, Word};
-use virtual_node::{DEAD, INTERVAL, VirtualNode, World, at, ms, node, settings};
-
-/// A node, what surrounds it, and its clock in milliseconds.
-struct Scene {
-    node: VirtualNode,
-    world: World,
-    now: u64,
-}
-
-impl Scene {
-    fn new(settings: Settings) -> Self {
-        Self { node: VirtualNode::new(settings), world: World::calm(), now: 0 }
-    }
-
-    /// The only node that anybody hears of, active.
-    fn alone() -> Self {
-        let mut scene = Self::new(Settings { gateway: false, ..settings(1) });
-        scene.node.up = [true; 2];
-        scene.feed(Event::OutsideChanged(Box::default()));
-        scene.pass(10);
-        assert_eq!(scene.node.supervisor.role(), Role::Active);
-        scene
-    }
-
-    fn feed(&mut self, event: Event) {
-        self.node.feed(event, &self.world, self.now);
-    }
-
-    /// Wakes the supervisor when it wants to be, and when something ended.
-    fn pass(&mut self, milliseconds: u64) {
-        for _ in 0..milliseconds {
-            self.now += 1;
-            for event in self.node.what_ended(&self.world, self.now) {
-                self.feed(event);
-            }
-            if at(self.now) >= self.node.supervisor.next_deadline() {
-                self.feed(Event::DeadlinePassed);
-            }
-        }
-    }
-
-    fn dies(&mut self, resource: usize) {
-        self.node.up[resource] = false;
-    }
-
-    fn failures(&self) -> u32 {
-        self.node.supervisor.report().resources.iter().map(|resource| resource.failures).sum()
-    }
-
-    /// How often that was commanded since the last time.
-    fn commanded(&mut self, which: impl Fn(&Command) -> bool) -> usize {
-        self.node.commands.drain(..).filter(which).count()
-    }
-
-    /// lb2 said this `ago`.
-    fn hears(&mut self, word: Word, gateway: Gateway, ago: u64) {
-        let times = DetectorSettings { interval: ms(INTERVAL), dead_time: ms(DEAD), init_dead: ms(DEAD) };
-        let (peer, heard) = (node(2), self.now - ago);
-        let mut detector = PeerDetector::new(peer, vec!["10.0.0.2".into()], 1, times, at(heard));
-        let saying = Saying { gateway, config_hash: 1, ..Saying::healthy(word) };
-        let serial = Serial { incarnation: 1, sequence: heard + 1 };
-        let heartbeat =
-            Heartbeat { node: peer, serial, saying, reply_wanted: false, heard: serial, supervise_age: ms(0) };
-        detector.heartbeat_received(&heartbeat, 0, Arrival::Newest, at(heard));
-        detector.deadline_passed(at(self.now));
-        let peers = vec![detector.report().clone()];
-        self.feed(Event::OutsideChanged(Box::new(Outside { peers, ..Outside::default() })));
-    }
-}
+use pha_core::{Answer, BootTime, Direction, Gateway, GaveUp, LeaveCause, Reason, Role, Word};
+use scene::Scene;
+use virtual_node::{DEAD, INTERVAL, at, ms, node, settings};
 
 const fn is_ping(command: &Command) -> bool {
     matches!(command, Command::Ping)
@@ -291,4 +224,101 @@ fn a_takeover_that_was_asleep_begins_nothing_before_it_knows_how_things_stand() 
     scene.pass(1);
     let start = scene.node.commands.drain(..).find(is_start);
     assert!(matches!(start, Some(Command::Run { resource: 1, sole: true, .. })), "{start:?}");
+}
+
+#[test]
+fn what_was_put_back_ten_times_is_given_in_to_until_the_restart_window_is_over() {
+    for (after, put_back) in [(4999, 0), (5000, 1)] {
+        let mut scene = Scene::alone();
+        let removed = |scene: &mut Scene| {
+            scene.feed(Event::ResourceRemoved { resource: 1 });
+            scene.commanded(|command| matches!(command, Command::Run { call: Call::Restore, .. }))
+        };
+        let first = scene.now + 3;
+        for _ in 0..10 {
+            assert_eq!(removed(&mut scene), 1);
+            scene.pass(10);
+        }
+        scene.pass(first + after - 1 - scene.now);
+        scene.now += 1;
+        assert_eq!(removed(&mut scene), put_back, "{after} ms after the first time");
+    }
+}
+
+#[test]
+fn a_prediction_goes_on_with_the_rest_of_one_that_left_because_of_its_gateway() {
+    let mut scene = Scene::new(settings(1));
+    scene.world.gateway_answers = false;
+    scene.feed(Event::OutsideChanged(Box::default()));
+    scene.pass(1000);
+    assert_eq!(scene.word(), Word::Offline { clean: true }, "a standby goes on saying that it has lost it");
+    scene.node.supervisor.resume_rest();
+    scene.pass(1000);
+    assert_eq!(scene.word(), Word::Left { cause: LeaveCause::Gateway });
+}
+
+#[test]
+fn a_peer_that_has_been_stopping_for_a_heartbeat_is_no_second_active_node() {
+    for (ago, conflicts) in [(INTERVAL - 1, 1), (INTERVAL, 0)] {
+        let mut scene = Scene::alone();
+        scene.pass(ago);
+        scene.hears(Word::Progress { direction: Direction::Stopping, remaining: ms(5000) }, Gateway::Off, ago);
+        scene.pass(300);
+        scene.hears(Word::Offline { clean: true }, Gateway::Off, 0);
+        let noted = scene.commanded(|command| matches!(command, Command::Note(Note::ConflictEnded(_))));
+        assert_eq!(noted, conflicts, "stopping for {ago} ms");
+    }
+}
+
+#[test]
+fn a_node_says_once_that_it_became_unfit_and_not_at_the_first_failure() {
+    let is_unfit = |command: &Command| matches!(command, Command::Note(Note::Fitness { fit: false }));
+    let mut scene = Scene::alone();
+    scene.world.starts_fail = true;
+    scene.dies(1);
+    while scene.failures() < 2 {
+        assert_eq!(scene.commanded(is_unfit), 0);
+        scene.pass(1);
+    }
+    assert_eq!(scene.commanded(is_unfit), 1);
+    while scene.failures() < 3 {
+        scene.pass(1);
+    }
+    assert_eq!(scene.commanded(is_unfit), 0, "that is known");
+}
+
+/// lb2 is ready, and this node has just left; since when.
+fn has_left() -> (Scene, BootTime) {
+    let mut scene = Scene::alone();
+    let standby = Word::Offline { clean: true };
+    scene.wishes.offline = Some(OfflineWish { since: at(scene.now), until: at(60_000), force: false });
+    scene.hears(standby, Gateway::Off, 0);
+    let asks = scene.node.supervisor.report().saying.asks.expect("it asks");
+    scene.answer = Some(Answer { node: node(1), at: asks.at, unready: None });
+    scene.hears(standby, Gateway::Off, 0);
+    while scene.word() != (Word::Left { cause: LeaveCause::Operator }) {
+        scene.pass(1);
+    }
+    let left = at(scene.now);
+    (scene, left)
+}
+
+#[test]
+fn who_has_left_says_so_for_three_heartbeats_and_then_rests() {
+    let (mut scene, left) = has_left();
+    assert_eq!(scene.node.supervisor.report().handover.and_then(|handover| handover.left), Some(left));
+    scene.pass(3 * INTERVAL - 1);
+    assert!(scene.node.supervisor.report().announce);
+    scene.pass(1);
+    assert!(!scene.node.supervisor.report().announce);
+}
+
+#[test]
+fn a_handover_that_nobody_takes_is_given_up_after_twice_the_dead_time() {
+    let (mut scene, _) = has_left();
+    let gave_up = |scene: &Scene| scene.node.supervisor.report().handover.and_then(|handover| handover.gave_up);
+    scene.pass(2 * DEAD - 1);
+    assert_eq!(gave_up(&scene), None);
+    scene.pass(1);
+    assert_eq!(gave_up(&scene), Some(GaveUp::NotTakenOver));
 }

@@ -100,6 +100,7 @@ fn it_is_settled_when_the_first_checks_have_ended_and_has_ended_when_its_last_wo
 fn it_wants_to_be_woken_after_now_and_within_a_tick() {
     let mut s = Supervisor::new(settings(), Restored::default(), at(1000));
     let mut now = at(1000);
+    assert_eq!(s.next_deadline(), at(2000), "even before it was told anything");
     for _ in 0..100 {
         s.handle(Event::DeadlinePassed, now);
         assert!(s.next_deadline() > now && s.next_deadline() <= now + Duration::from_secs(1));
@@ -118,6 +119,14 @@ fn a_second_stop_does_not_interrupt_what_the_first_one_began() {
     assert!(s.handle(Event::StopRequested, at(1100)).iter().any(is_keep));
     let commands = s.handle(Event::StopRequested, at(1101));
     assert!(!commands.iter().any(|command| matches!(command, Command::Cancel { .. })), "{commands:?}");
+}
+
+#[test]
+fn it_can_be_asked_what_it_was_told_last() {
+    let mut s = settled(settings());
+    let Event::OutsideChanged(told) = hears(Word::Online, 100) else { unreachable!("it is one") };
+    s.handle(Event::OutsideChanged(told.clone()), at(100));
+    assert_eq!(s.outside(), &*told);
 }
 
 #[test]
@@ -170,6 +179,21 @@ fn whoever_could_take_over_has_its_next_term_on_disk_and_starts_without_a_flush(
     s.handle(Event::TermReserved(true), at(312));
     assert_eq!(s.report().saying.term, Term::NONE, "nobody is told of a term that is not acted under");
     assert!(takes_over(&mut s, 320) > Term::NONE);
+    assert_eq!(flushed(&s), None, "there was none");
+}
+
+/// When the term of the last takeover was on disk, if that was waited for.
+fn flushed(s: &Supervisor) -> Option<BootTime> {
+    s.report().moves.last().expect("it takes over").stored
+}
+
+#[test]
+fn how_long_a_takeover_waited_for_the_flush_of_its_term_can_be_seen_later() {
+    let mut s = settled(settings());
+    let commands = s.handle(hears(Word::Left { cause: LeaveCause::Stopped }, 320), at(320));
+    assert!(commands.contains(&Command::StoreTerm), "{commands:?}");
+    s.handle(Event::TermStored(true), at(345));
+    assert_eq!(flushed(&s), Some(at(345)));
 }
 
 #[test]
@@ -237,7 +261,9 @@ fn who_is_asked_checks_before_it_is_ready() {
     assert_eq!(ready, Some((at(110), None)));
     s.handle(hears_asked(Word::Online, asked(130), 130), at(130));
     assert_eq!(s.report().saying.answer, None, "asked anew, it checks anew");
-    s.handle(checked(Outcome::Failed), at(131));
+    s.handle(checked(Outcome::Cancelled), at(131));
+    assert_eq!(s.report().saying.answer, None, "a check that was cancelled found nothing");
+    s.handle(checked(Outcome::Failed), at(132));
     assert!(s.report().saying.answer.is_some());
 }
 
