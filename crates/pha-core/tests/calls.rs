@@ -43,11 +43,11 @@ fn is_run(resource: usize, call: Call) -> impl Fn(&Command) -> bool {
 fn an_agent_need_not_look_for_a_duplicate_if_whoever_held_the_address_is_gone_and_nobody_else_is_there() {
     let left = Word::Left { cause: LeaveCause::Stopped };
     for (word, dead, expected) in [
-        (Word::Online, true, true),
-        (left, false, true),
+        (Word::Online, true, 2),
+        (left, false, 2),
         // It may have been taking over when it fell silent.
-        (Word::Offline { clean: false }, true, false),
-        (Word::Offline { clean: true }, false, false),
+        (Word::Offline { clean: false }, true, 0),
+        (Word::Offline { clean: true }, false, 0),
     ] {
         let mut scene = beside(word);
         scene.pass(1000);
@@ -55,14 +55,26 @@ fn an_agent_need_not_look_for_a_duplicate_if_whoever_held_the_address_is_gone_an
             scene.hears(word, Gateway::Off, 1000);
         }
         scene.pass(500);
-        let told = scene.node.commands.iter().filter_map(|command| match command {
-            Command::Run { call, sole, .. } => Some((*call == Call::Start, *sole)),
-            _ => None,
-        });
-        let (starts, others): (Vec<_>, Vec<_>) = told.partition(|(starts, _)| *starts);
-        assert_eq!(starts, [(true, expected); 2], "{word:?}");
-        assert!(others.iter().all(|(_, sole)| !sole), "only a start looks for one");
+        let starts = |command: &&Command| matches!(command, Command::Run { call: Call::Start, .. });
+        let (starts, others): (Vec<_>, Vec<_>) = scene.node.commands.iter().partition(starts);
+        let soles =
+            |commands: &[&Command]| commands.iter().filter(|c| matches!(c, Command::Run { sole: true, .. })).count();
+        assert_eq!((starts.len(), soles(&starts)), (2, expected), "{word:?}");
+        assert_eq!(soles(&others), 0, "only a start looks for one");
     }
+}
+
+#[test]
+fn an_address_that_is_started_again_in_place_is_looked_for_on_the_wire() {
+    let mut scene = beside(Word::Left { cause: LeaveCause::Stopped });
+    while scene.word() != Word::Online {
+        scene.pass(1);
+    }
+    scene.node.commands.clear();
+    scene.dies(ADDRESS);
+    scene.pass(1500);
+    let start = scene.node.commands.iter().find(|command| is_run(ADDRESS, Call::Start)(command));
+    assert!(matches!(start, Some(Command::Run { sole: false, .. })), "{start:?}");
 }
 
 #[test]

@@ -155,6 +155,22 @@ fn the_gateway_is_tested_anew_when_a_peer_loses_its_own_or_falls_silent_for_a_st
 }
 
 #[test]
+fn a_peer_that_does_not_know_its_own_gateway_is_waited_for_as_long_as_a_round_of_its_echoes_may_take() {
+    // So that no echo of its own falls on that moment.
+    let mut scene = Scene::new(Settings { supervise_interval: ms(2050), ..settings(1) });
+    scene.world.gateway_answers = false;
+    scene.hears(Word::Offline { clean: true }, Gateway::Testing, 0);
+    let reason = |scene: &Scene| scene.node.supervisor.report().reason;
+    while reason(&scene) != Reason::GatewayDoubtful {
+        scene.pass(1);
+    }
+    scene.pass(700 + 4 * INTERVAL - 1);
+    assert_eq!(reason(&scene), Reason::GatewayDoubtful);
+    scene.pass(1);
+    assert_eq!(reason(&scene), Reason::GatewayLost);
+}
+
+#[test]
 fn an_active_node_does_not_test_its_gateway_because_a_standby_is_silent() {
     let mut scene = Scene::new(settings(1));
     scene.node.up = [true; 2];

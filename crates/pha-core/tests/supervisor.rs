@@ -7,7 +7,7 @@ use pha_core::report::OfflineWish;
 use pha_core::resource::{Call, Outcome, ResourceSettings};
 use pha_core::supervisor::{Command, Event, Note, Outside, Restored, Settings, Supervisor};
 use pha_core::{
-    Ask, BootTime, Direction, Gateway, Heartbeat, LeaveCause, NodeId, Reason, Saying, Serial, Term, Unready, Word,
+    Ask, BootTime, Direction, Gateway, Heartbeat, LeaveCause, NodeId, Reason, Role, Saying, Serial, Term, Unready, Word,
 };
 
 fn at(ms: u64) -> BootTime {
@@ -151,6 +151,18 @@ fn a_turn_that_was_interrupted_is_waited_for_anew() {
         s.handle(hears(word, now), at(now));
         assert_eq!(s.report().reason, reason, "{now} ms");
     }
+}
+
+#[test]
+fn a_turn_that_is_not_taken_is_over_after_twice_the_dead_time() {
+    let mut s = settled(settings());
+    let mut now = at(300);
+    s.handle(hears(Word::Offline { clean: true }, 300), now);
+    while s.report().reason == Reason::ClaimTurn {
+        now = s.next_deadline();
+        s.handle(Event::DeadlinePassed, now);
+    }
+    assert_eq!((s.role(), now), (Role::Active, at(1500)));
 }
 
 /// lb1 asks this node, which is lb2.
