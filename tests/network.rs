@@ -4,8 +4,8 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use pha_core::Reason;
 use pha_core::report::Liveness;
+use pha_core::{Gateway, Reason};
 use pha_lab::network::{self, Link, Way};
 use pha_lab::world::{scenario, skip};
 use pha_lab::{Lab, LabOptions, Node, Onlookers, Program};
@@ -110,14 +110,16 @@ fn every_fifth_heartbeat_lost_moves_nothing() {
 
 // P7: where datagrams are lost, so are the kernel's questions where a neighbour is, and it drops for seconds what is for it.
 #[test]
-fn a_kernel_that_finds_its_neighbours_no_more_sends_heartbeats_to_those_that_hear_them() {
+fn a_kernel_that_finds_its_neighbours_no_more_loses_neither_peer_nor_gateway() {
     scenario(LabOptions::default(), |lab| {
         let active = lab.start_all()?;
         for node in lab.nodes() {
-            network::doubt_neighbour(node.name(), lab.other(node.id()).id())?;
+            network::doubt_neighbours(node.name(), lab.other(node.id()).id())?;
         }
         let alive = |node: &Node| node.record().receiver.peers.iter().all(|peer| peer.liveness != Liveness::Dead);
-        lab.stays(Duration::from_secs(5), "each hears the other", || lab.nodes().iter().all(alive))?;
+        let gateway = |node: &Node| node.record().supervise.report.map(|report| report.gateway());
+        let well = |node: &Node| alive(node) && gateway(node) == Some(Gateway::Reachable);
+        lab.stays(Duration::from_secs(8), "each hears the other and the gateway", || lab.nodes().iter().all(well))?;
         ensure!(lab.active_nodes() == [active], "the service moved");
         Ok(())
     });

@@ -18,6 +18,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use pha_sys::Way;
 use pha_sys::arp::Asker;
 use pha_sys::icmp::Pinger;
 
@@ -206,7 +207,11 @@ impl Burst {
     /// Sends an echo, unless it is known that none can be.
     fn echo(&mut self, pinger: &mut Result<Pinger, String>, place: &Place) {
         self.sequence = self.sequence.wrapping_add(1);
-        match pinger.as_mut().map_err(|reason| reason.clone()).map(|pinger| pinger.send(place.address, self.sequence)) {
+        match pinger
+            .as_mut()
+            .map_err(|reason| reason.clone())
+            .map(|pinger| pinger.send(place.address, self.sequence, Way::Unproven))
+        {
             Ok(Ok(())) => self.echo_sent = true,
             // A later one may fail because the first found nobody.
             Ok(Err(error)) => self.no_echo = Some(error.to_string()),

@@ -62,9 +62,12 @@ pub fn node_address(id: usize) -> String {
     format!("10.77.0.{}", 10 + id)
 }
 
+/// Of client and gateway.
+const BRIDGE_MAC: &str = "02:00:00:77:00:01";
+
 /// Builds the bridge with client and gateway. The bridge has a fixed MAC, as ports that join would change it.
 pub fn build_bridge() -> Result<()> {
-    ip("link add br0 address 02:00:00:77:00:01 type bridge mcast_snooping 0")?;
+    ip(&format!("link add br0 address {BRIDGE_MAC} type bridge mcast_snooping 0"))?;
     ip("link set br0 up")?;
     ip(&format!("addr add {CLIENT}/{PREFIX} dev br0"))?;
     gateway(Link::Up)
@@ -116,11 +119,14 @@ pub fn gateway_of(name: &str, link: Link) -> Result<()> {
     .map(drop)
 }
 
-/// A node's kernel doubts where node `id` is, and asks for nobody: it soon drops what is for one that it doubts.
-pub fn doubt_neighbour(name: &str, id: usize) -> Result<()> {
+/// A node's kernel doubts where its gateway and node `id` are, and asks for nobody: it soon drops what is for one that it doubts.
+pub fn doubt_neighbours(name: &str, id: usize) -> Result<()> {
     let never_asks = "ucast_probes 0 mcast_probes 0 app_probes 0";
-    ip(&format!("-n {name} ntable change name arp_cache dev eth0 base_reachable 2000 delay_probe 1000 {never_asks}"))?;
-    ip(&format!("-n {name} neigh replace {} lladdr {} dev eth0 nud stale", node_address(id), mac(id))).map(drop)
+    ip(&format!("-n {name} ntable change name arp_cache dev eth0 base_reachable 2000 delay_probe 3000 {never_asks}"))?;
+    for (address, mac) in [(GATEWAY, BRIDGE_MAC), (&*node_address(id).to_string(), &*mac(id))] {
+        ip(&format!("-n {name} neigh replace {address} lladdr {mac} dev eth0 nud stale"))?;
+    }
+    Ok(())
 }
 
 /// The cable of node `id`: without it the node sees that it has no carrier.

@@ -11,7 +11,8 @@ use pha_config::{Config, Node};
 use pha_core::{BootTime, NodeId};
 use pha_daemon::peers::{Addresses, Resolver};
 use pha_status::SendError;
-use pha_sys::udp::{UdpSocket, Way};
+use pha_sys::Way;
+use pha_sys::udp::UdpSocket;
 
 /// A path that could not be opened is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! The supervise loop: wait, feed the core, carry out what it wants.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use pha_core::supervisor::{Command, Event, Outside, Restored, Supervisor};
 use pha_daemon::peers::Resolver;
 use pha_daemon::{Daemon, Program, Published, Publisher, Recorder, Woken, now, realtime, settings};
 use pha_status::{Database, Durability, OperatorSection, Patience, ReceiverSection, Record, SuperviseSection};
+use pha_sys::Way;
 use pha_sys::icmp::Pinger;
 use pha_sys::writer::Writer;
 use pha_sys::{interfaces, lock};
@@ -26,6 +27,9 @@ use crate::runner::{Ended, Run, Runner};
 const LOOK: Duration = Duration::from_millis(1500);
 /// A receiver whose tick is older is stale: this node is deaf.
 const RECEIVER_STALE: Duration = Duration::from_millis(2500);
+
+/// A gateway that has answered one of so many echoes before this one need not be looked for.
+const TRUSTED: u16 = 3;
 
 /// How long supervise waits for the disk before it acts on what it could not say yet; once when the disk stalls.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -44,6 +48,8 @@ pub struct Supervise {
     pinger: Option<Pinger>,
     gateways: Vec<IpAddr>,
     echo: u16,
+    /// The last echo that each gateway has answered.
+    answered: BTreeMap<IpAddr, u16>,
     lease: Duration,
     /// How long a probe asks.
     window: Duration,
@@ -84,6 +90,7 @@ impl Supervise {
             pinger: pinger(config)?,
             gateways: config.gateways.clone(),
             echo: 0,
+            answered: BTreeMap::new(),
             lease: config.lease,
             window,
             own: own_addresses(&daemon.me),
@@ -172,7 +179,9 @@ impl Supervise {
         events.extend(robbed.into_iter().map(|resource| Event::ResourceRemoved { resource }));
         events.extend(self.runner.advance(now).into_iter().map(finished));
         events.extend(self.runner.tripped().into_iter().map(|resource| Event::WatchTripped { resource }));
-        if self.pinger.as_mut().is_some_and(|pinger| !pinger.receive().is_empty()) {
+        let answers = self.pinger.as_mut().map(Pinger::receive).unwrap_or_default();
+        if !answers.is_empty() {
+            self.answered.extend(answers);
             events.push(Event::GatewayAnswered);
         }
         if woken.terminate {
@@ -369,7 +378,9 @@ impl Supervise {
         self.echo = self.echo.wrapping_add(1);
         let Some(pinger) = &mut self.pinger else { return };
         for gateway in &self.gateways {
-            if let Err(error) = pinger.send(*gateway, self.echo) {
+            let answered = self.answered.get(gateway).is_some_and(|echo| self.echo.wrapping_sub(*echo) <= TRUSTED);
+            let way = if answered { Way::Proven } else { Way::Unproven };
+            if let Err(error) = pinger.send(*gateway, self.echo, way) {
                 log::debug!("no echo to {gateway}: {error}");
             }
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::boot_time;
 use crate::packets::{echo_reply, echo_request};
-use crate::socket::Socket;
+use crate::socket::{Socket, Way};
 
 /// How many datagrams one [`Pinger::receive`] takes from each socket at most.
 const DATAGRAMS: usize = 64;
@@ -58,7 +58,7 @@ impl Pinger {
     ///
     /// # Errors
     /// If it cannot be sent: no route, no permission (for IPv6), a link-local address (which does not name its link).
-    pub fn send(&mut self, to: IpAddr, sequence: u16) -> io::Result<()> {
+    pub fn send(&mut self, to: IpAddr, sequence: u16, way: Way) -> io::Result<()> {
         let identifier = u16::from_be_bytes([self.token[6], self.token[7]]);
         let request = echo_request(to, identifier, sequence, self.token);
         let device = self.device.as_deref();
@@ -67,7 +67,7 @@ impl Pinger {
             Some(socket) => socket,
             None => slot.insert(Socket::icmp(to, device)?),
         };
-        socket.send_to(&request, SocketAddr::new(to, 0))
+        socket.send_to(&request, SocketAddr::new(to, 0), way)
     }
 
     /// The answers that have arrived: from whom, and to which sequence number. Never blocks.
@@ -130,7 +130,7 @@ mod tests {
         let Some(mut pinger) = pinger() else { return };
         for (address, sequence) in [("127.0.0.1", 7), ("127.0.0.2", 65535), ("::1", 9)] {
             let address: IpAddr = address.parse().unwrap();
-            pinger.send(address, sequence).unwrap();
+            pinger.send(address, sequence, Way::Proven).unwrap();
             assert_eq!(await_answers(&mut pinger, 1), [(address, sequence)]);
         }
         assert_eq!(pinger.fds().len(), 2);
@@ -140,8 +140,8 @@ mod tests {
     fn a_pinger_hears_only_the_answers_to_its_own_echoes() {
         let (Some(mut one), Some(mut other)) = (pinger(), pinger()) else { return };
         let address: IpAddr = "127.0.0.1".parse().unwrap();
-        one.send(address, 1).unwrap();
-        other.send(address, 2).unwrap();
+        one.send(address, 1, Way::Unproven).unwrap();
+        other.send(address, 2, Way::Unproven).unwrap();
         assert_eq!(await_answers(&mut other, 1), [(address, 2)]);
         assert_eq!(await_answers(&mut one, 1), [(address, 1)]);
         assert_eq!(one.receive(), []);

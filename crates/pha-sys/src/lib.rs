@@ -35,6 +35,8 @@ pub mod volatile;
 pub mod watch;
 pub mod writer;
 
+pub use socket::Way;
+
 #[cfg(test)]
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;

@@ -13,6 +13,17 @@ use std::time::Duration;
 use nix::libc;
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Type};
 
+/// What is known of the way to whom a datagram is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Nothing.
+    Unproven,
+    /// Earlier datagrams have arrived on it not long ago, so the kernel need not ask where that neighbour is (`MSG_CONFIRM`).
+    /// When it asks and gets no answer, it drops for seconds what is sent there. A way that is wrongly said to be proven may
+    /// stay wrong.
+    Proven,
+}
+
 /// A nonblocking socket that is not inherited by children.
 #[derive(Debug)]
 pub(crate) struct Socket(socket2::Socket);
@@ -85,13 +96,9 @@ impl Socket {
     }
 
     /// Sends one datagram; a full send buffer is an error like any other.
-    pub(crate) fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.0.send_to(datagram, &to.into()).map(drop)
-    }
-
-    /// Sends one datagram, and tells the kernel that earlier ones have arrived.
-    pub(crate) fn send_on_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.0.send_to_with_flags(datagram, &to.into(), libc::MSG_CONFIRM).map(drop)
+    pub(crate) fn send_to(&self, datagram: &[u8], to: SocketAddr, way: Way) -> io::Result<()> {
+        let flags = if way == Way::Proven { libc::MSG_CONFIRM } else { 0 };
+        self.0.send_to_with_flags(datagram, &to.into(), flags).map(drop)
     }
 
     /// Sends one frame to the device this socket is bound to.

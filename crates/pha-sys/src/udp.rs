@@ -7,20 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::socket::Socket;
+use crate::socket::{Socket, Way};
 
 /// How many ICMP errors in a row one [`UdpSocket::receive`] skips before it says that nothing is there.
 const ERRORS_SKIPPED: usize = 16;
-
-/// What is known of the way to whom a datagram is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// Nothing.
-    Unproven,
-    /// Earlier datagrams have arrived on it not long ago, so the kernel need not ask where that neighbour is (`MSG_CONFIRM`).
-    /// When it asks and gets no answer, it drops for seconds what is sent there.
-    Proven,
-}
 
 /// A bound, nonblocking UDP socket.
 #[derive(Debug)]
@@ -57,19 +47,15 @@ impl UdpSocket {
         Ok(None)
     }
 
-    /// Sends one datagram to `to`; a `way` that is wrongly said to be proven may stay wrong.
+    /// Sends one datagram to `to`.
     ///
     /// # Errors
     /// If the kernel cannot send it: no route, no carrier, a full buffer (`WouldBlock`), a forbidding packet filter.
     /// The datagram is lost then; the socket stays usable.
     pub fn send(&self, datagram: &[u8], to: SocketAddr, way: Way) -> io::Result<()> {
-        let send = || match way {
-            Way::Unproven => self.socket.send_to(datagram, to),
-            Way::Proven => self.socket.send_on_to(datagram, to),
-        };
-        match send() {
+        match self.socket.send_to(datagram, to, way) {
             // This error belongs to an earlier datagram, so this one was not sent yet.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => send(),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.socket.send_to(datagram, to, way),
             result => result,
         }
     }
