@@ -1,0 +1,155 @@
+//! What a node shows of itself: how its takeovers and releases went, how long it waits, and what it writes into the log.
+
+mod among_peers;
+mod virtual_node;
+
+use among_peers::{Scene, saying};
+use pha_core::handover::Answer;
+use pha_core::report::{ResourceState, SuperviseReport};
+use pha_core::stages::{CallSpan, Stages};
+use pha_core::supervisor::{Command, Note};
+use pha_core::{BootTime, Direction, Gateway, LeaveCause, Reason, Role, Saying, Word};
+use virtual_node::{at, ms, node, settings};
+
+const STANDBY: Word = Word::Offline { clean: true };
+const STOPPING: Word = Word::Progress { direction: Direction::Stopping, remaining: ms(900) };
+
+impl Scene {
+    /// The last takeover or release.
+    fn moved(&self) -> Stages {
+        self.report().moves.last().cloned().expect("one was begun")
+    }
+
+    /// lb1 was heard at 1000 ms for the last time: this node takes over.
+    fn takes_over_from_the_dead(&mut self) -> Stages {
+        self.pass(1000 - self.now);
+        self.hears(1, saying(Word::Online));
+        self.pass(300);
+        self.looks();
+        self.pass(300);
+        self.looks();
+        self.until(|report| report.saying.word == Word::Online);
+        self.moved()
+    }
+
+    fn until(&mut self, holds: impl Fn(&SuperviseReport) -> bool) {
+        while !holds(&self.report()) {
+            assert!(self.now < 60_000, "{:?}", self.report());
+            self.pass(1);
+        }
+    }
+
+    /// A resource after the other, 3 ms each.
+    fn calls(order: [usize; 2], began: BootTime) -> Vec<CallSpan> {
+        let span = |resource, after| CallSpan { resource, began: began + ms(after), ended: began + ms(after + 3) };
+        vec![span(order[0], 0), span(order[1], 3)]
+    }
+}
+
+#[test]
+fn a_takeover_from_a_dead_node_shows_when_it_was_heard_suspected_and_dead() {
+    let mut scene = Scene::standby();
+    let stages = scene.takes_over_from_the_dead();
+    assert_eq!((stages.direction, stages.reason), (Direction::Starting, Reason::PeerDead));
+    assert_eq!(stages.last_heard, Some(at(1000)));
+    assert_eq!((stages.suspected, stages.declared_dead), (Some(at(1300)), Some(at(1600))));
+    assert_eq!((stages.releasing, stages.let_go, stages.stored), (None, None, None));
+    assert_eq!(stages.calls, Scene::calls([0, 1], stages.decided));
+    assert_eq!(stages.done, Some(at(scene.now)));
+}
+
+#[test]
+fn a_suspicion_that_came_to_nothing_is_not_shown_with_a_later_takeover() {
+    let mut scene = Scene::standby();
+    scene.pass(300);
+    scene.looks();
+    scene.pass(10);
+    scene.hears(1, saying(Word::Online));
+    scene.pass(700);
+    scene.looks();
+    scene.until(|report| report.role == Role::Active);
+    let stages = scene.moved();
+    assert_eq!((stages.suspected, stages.declared_dead), (None, Some(at(1020))));
+}
+
+#[test]
+fn a_takeover_from_a_node_that_let_go_shows_when_it_began_to_stop_and_when_it_was_down() {
+    for word in [Word::Left { cause: LeaveCause::Operator }, Word::Left { cause: LeaveCause::Stopped }, STANDBY] {
+        let mut scene = Scene::standby();
+        scene.pass(990);
+        scene.hears(1, saying(STOPPING));
+        scene.pass(100);
+        scene.hears(1, Saying { willing: false, ..saying(word) });
+        scene.until(|report| report.role == Role::Active);
+        let stages = scene.moved();
+        assert_eq!((stages.releasing, stages.let_go), (Some(at(1000)), Some(at(1100))), "{word}");
+        assert_eq!((stages.suspected, stages.declared_dead), (None, None), "{word}");
+    }
+}
+
+#[test]
+fn a_release_shows_when_it_was_decided_which_stops_it_took_and_when_all_was_down() {
+    let mut scene = Scene::active();
+    scene.pass(100);
+    scene.types_offline();
+    let ask = scene.report().saying.asks.expect("lb2 is asked");
+    let answer = Some(Answer { node: node(1), at: ask.at, unready: None });
+    scene.hears(2, Saying { answer, ..saying(STANDBY) });
+    let decided = at(scene.now);
+    scene.until(|report| report.saying.word.status().is_none());
+    let stages = scene.moved();
+    assert_eq!((stages.direction, stages.reason, stages.decided), (Direction::Stopping, Reason::Operator, decided));
+    assert_eq!(stages.calls, Scene::calls([1, 0], decided));
+    assert_eq!(stages.done, Some(at(scene.now)));
+}
+
+#[test]
+fn a_takeover_shows_when_its_term_was_on_disk_if_it_had_to_wait_for_that() {
+    let mut scene = Scene::new(settings(2));
+    scene.world.writable = false;
+    scene.hears(1, saying(Word::Online));
+    scene.pass(10);
+    scene.world.writable = true;
+    scene.pass(900);
+    scene.hears(1, saying(Word::Left { cause: LeaveCause::Stopped }));
+    scene.until(|report| report.role == Role::Active);
+    assert_eq!(scene.moved().stored, Some(at(scene.now)));
+}
+
+#[test]
+fn a_wait_shows_when_it_ends_by_itself() {
+    let shows = |scene: &Scene| (scene.report().reason, scene.report().until);
+    let mut scene = Scene::standby();
+    assert_eq!(shows(&scene), (Reason::PeerActive, None));
+    scene.hears(1, saying(STOPPING));
+    assert_eq!(shows(&scene), (Reason::PeerBusy, Some(at(scene.now + 900))));
+    scene.pass(300);
+    scene.hears(1, saying(STANDBY));
+    let turn_ends = at(scene.now + 1200);
+    assert_eq!(shows(&scene), (Reason::ClaimTurn, Some(turn_ends)));
+    scene.pass(5);
+    assert_eq!(shows(&scene), (Reason::ClaimTurn, Some(turn_ends)));
+    scene.types_offline();
+    assert_eq!(shows(&scene), (Reason::Operator, Some(at(scene.now + 30_000))));
+}
+
+#[test]
+fn a_gateway_that_is_lost_or_back_is_worth_one_line_and_one_that_goes_on_answering_is_worth_none() {
+    let mut scene = Scene::active();
+    let mut lines = |scene: &mut Scene, milliseconds| {
+        scene.pass(milliseconds);
+        let notes = scene.node.commands.drain(..).filter_map(|command| match command {
+            Command::Note(Note::Gateway(state)) => Some(state),
+            _ => None,
+        });
+        notes.collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&mut scene, 3000), vec![]);
+    scene.feed(pha_core::supervisor::Event::CarrierChanged);
+    assert_eq!(lines(&mut scene, 100), vec![], "tested anew, it answers");
+    scene.world.gateway_answers = false;
+    assert_eq!(lines(&mut scene, 8000), vec![Gateway::Lost]);
+    scene.world.gateway_answers = true;
+    assert_eq!(lines(&mut scene, 8000), vec![Gateway::Reachable]);
+    assert!(scene.report().resources.iter().any(|resource| resource.state != ResourceState::Unknown));
+}
