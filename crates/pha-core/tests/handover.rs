@@ -28,9 +28,7 @@ impl Scene {
     /// lb2 was ready, and everything is down here.
     fn lets_go(&mut self) {
         self.is_answered(None);
-        while self.handover().left.is_none() {
-            self.pass(1);
-        }
+        self.until(|report| report.handover.is_some_and(|handover| handover.left.is_some()));
     }
 
     /// lb1, which is active, asks this node now.
@@ -94,7 +92,7 @@ fn the_heartbeat_rests_after_an_offline_and_goes_on_after_a_switchover() {
     for (offline, rests) in [(true, true), (false, false)] {
         let mut scene = Scene::active();
         if offline {
-            scene.types_offline()
+            scene.types_offline(30_000)
         } else {
             scene.types_switchover()
         }
@@ -111,7 +109,7 @@ fn the_heartbeat_rests_after_an_offline_and_goes_on_after_a_switchover() {
 #[test]
 fn a_handover_is_over_when_the_peer_is_online_whatever_it_does_later() {
     let mut scene = Scene::active();
-    scene.types_offline();
+    scene.types_offline(30_000);
     scene.lets_go();
     scene.pass(20);
     assert!(scene.report().saying.asks.is_some());
@@ -131,7 +129,7 @@ fn a_handover_is_over_when_the_peer_is_online_whatever_it_does_later() {
 #[test]
 fn who_leaves_itself_or_is_busy_says_so_at_once() {
     let mut scene = Scene::standby();
-    scene.types_offline();
+    scene.types_offline(30_000);
     scene.is_asked();
     assert_eq!(scene.answer(), Some(Some(Unready::Leaving)));
     let mut scene = Scene::new(settings(2));
@@ -177,4 +175,18 @@ fn whom_a_node_asked_as_it_left_goes_first_as_long_as_that_is_heard() {
         scene.pass(50);
         assert_eq!(scene.report().role, role, "{:?}", scene.report().reason);
     }
+}
+
+#[test]
+fn an_offline_that_never_brought_everything_down_ends_with_its_time() {
+    let mut scene = Scene::active();
+    scene.types_offline(1000);
+    scene.is_answered(None);
+    for _ in 0..999 {
+        scene.pass(1);
+        scene.node.up[0] = true;
+    }
+    assert_eq!(scene.report().reason, Reason::Operator);
+    scene.pass(1);
+    assert_eq!((scene.report().reason, scene.report().role), (Reason::Active, Role::Active));
 }

@@ -5,13 +5,15 @@ mod virtual_node;
 
 use among_peers::{Scene, saying};
 use pha_core::handover::Answer;
-use pha_core::report::{ResourceState, SuperviseReport};
+use pha_core::report::ResourceState;
+use pha_core::resource::Call;
 use pha_core::stages::{CallSpan, Stages};
-use pha_core::supervisor::{Command, Note};
-use pha_core::{BootTime, Direction, Gateway, LeaveCause, Reason, Role, Saying, Word};
+use pha_core::supervisor::{Command, Event, Note, Settings};
+use pha_core::{BootTime, Direction, Gateway, LeaveCause, Reason, Role, Saying, Term, Word};
 use virtual_node::{at, ms, node, settings};
 
 const STANDBY: Word = Word::Offline { clean: true };
+const STARTING: Word = Word::Progress { direction: Direction::Starting, remaining: ms(900) };
 const STOPPING: Word = Word::Progress { direction: Direction::Stopping, remaining: ms(900) };
 
 impl Scene {
@@ -30,13 +32,6 @@ impl Scene {
         self.looks();
         self.until(|report| report.saying.word == Word::Online);
         self.moved()
-    }
-
-    fn until(&mut self, holds: impl Fn(&SuperviseReport) -> bool) {
-        while !holds(&self.report()) {
-            assert!(self.now < 60_000, "{:?}", self.report());
-            self.pass(1);
-        }
     }
 
     /// A resource after the other, 3 ms each.
@@ -91,7 +86,7 @@ fn a_takeover_from_a_node_that_let_go_shows_when_it_began_to_stop_and_when_it_wa
 fn a_release_shows_when_it_was_decided_which_stops_it_took_and_when_all_was_down() {
     let mut scene = Scene::active();
     scene.pass(100);
-    scene.types_offline();
+    scene.types_offline(30_000);
     let ask = scene.report().saying.asks.expect("lb2 is asked");
     let answer = Some(Answer { node: node(1), at: ask.at, unready: None });
     scene.hears(2, Saying { answer, ..saying(STANDBY) });
@@ -129,14 +124,14 @@ fn a_wait_shows_when_it_ends_by_itself() {
     assert_eq!(shows(&scene), (Reason::ClaimTurn, Some(turn_ends)));
     scene.pass(5);
     assert_eq!(shows(&scene), (Reason::ClaimTurn, Some(turn_ends)));
-    scene.types_offline();
+    scene.types_offline(30_000);
     assert_eq!(shows(&scene), (Reason::Operator, Some(at(scene.now + 30_000))));
 }
 
 #[test]
 fn a_gateway_that_is_lost_or_back_is_worth_one_line_and_one_that_goes_on_answering_is_worth_none() {
     let mut scene = Scene::active();
-    let mut lines = |scene: &mut Scene, milliseconds| {
+    let lines = |scene: &mut Scene, milliseconds| {
         scene.pass(milliseconds);
         let notes = scene.node.commands.drain(..).filter_map(|command| match command {
             Command::Note(Note::Gateway(state)) => Some(state),
@@ -145,11 +140,57 @@ fn a_gateway_that_is_lost_or_back_is_worth_one_line_and_one_that_goes_on_answeri
         notes.collect::<Vec<_>>()
     };
     assert_eq!(lines(&mut scene, 3000), vec![]);
-    scene.feed(pha_core::supervisor::Event::CarrierChanged);
+    scene.feed(Event::CarrierChanged);
     assert_eq!(lines(&mut scene, 100), vec![], "tested anew, it answers");
     scene.world.gateway_answers = false;
     assert_eq!(lines(&mut scene, 8000), vec![Gateway::Lost]);
     scene.world.gateway_answers = true;
     assert_eq!(lines(&mut scene, 8000), vec![Gateway::Reachable]);
-    assert!(scene.report().resources.iter().any(|resource| resource.state != ResourceState::Unknown));
+}
+
+#[test]
+fn a_node_whose_term_is_on_its_way_to_the_disk_says_that_it_starts() {
+    let mut scene = Scene::active();
+    scene.pass(300);
+    scene.hears(2, Saying { term: Term::next(Term::NONE, node(2)), ..saying(Word::Online) });
+    scene.hears(2, saying(Word::Left { cause: LeaveCause::Stopped }));
+    while scene.node.calls.iter().filter(|(_, _, call)| *call == Call::Check).count() < 2 {
+        scene.pass(1);
+    }
+    scene.now += 3;
+    let ended = scene.node.what_ended(&scene.world, scene.now);
+    let handled = ended.into_iter().flat_map(|event| scene.node.supervisor.handle(event, at(scene.now)));
+    assert!(handled.collect::<Vec<_>>().contains(&Command::StoreTerm), "released, it takes over at once");
+    scene.hears(2, saying(STARTING));
+    let starting = Word::Progress { direction: Direction::Starting, remaining: ms(0) };
+    assert_eq!((scene.report().reason, scene.report().saying.word), (Reason::PeerBusy, starting));
+    scene.feed(Event::TermStored(true));
+    assert_eq!(scene.report().saying.word, STANDBY);
+}
+
+#[test]
+fn only_an_active_node_with_its_address_up_is_witnessed_by_the_wire() {
+    let on = settings(2);
+    let off = Settings { witness: false, ..settings(2) };
+    let witnessed = |settings: &Settings, word, up| {
+        let mut scene = Scene::new(settings.clone());
+        scene.node.up = up;
+        scene.hears(1, saying(word));
+        scene.pass(3);
+        (scene.report().role, scene.node.supervisor.is_witnessed())
+    };
+    let lost_address = |settings: &Settings| {
+        let mut scene = Scene::new(settings.clone());
+        scene.node.up = [true; 2];
+        scene.hears(1, saying(STANDBY));
+        scene.pass(10);
+        scene.world.slow = true;
+        scene.node.up[1] = false;
+        scene.until(|report| report.resources[1].state != ResourceState::Up);
+        (scene.report().role, scene.node.supervisor.is_witnessed())
+    };
+    assert_eq!(witnessed(&on, STANDBY, [true; 2]), (Role::Active, true));
+    assert_eq!(witnessed(&off, STANDBY, [true; 2]), (Role::Active, false));
+    assert_eq!(witnessed(&on, Word::Online, [false, true]), (Role::Standby, false));
+    assert_eq!(lost_address(&on), (Role::Active, false));
 }

@@ -67,6 +67,14 @@ impl Scene {
         }
     }
 
+    /// Goes on until this is shown.
+    pub fn until(&mut self, shown: impl Fn(&SuperviseReport) -> bool) {
+        while !shown(&self.report()) {
+            assert!(self.now < 60_000, "{:?}", self.report());
+            self.pass(1);
+        }
+    }
+
     /// That peer has just said this.
     pub fn hears(&mut self, peer: usize, saying: Saying) {
         let times = DetectorSettings { interval: ms(INTERVAL), dead_time: ms(DEAD), init_dead: ms(DEAD) };
@@ -88,9 +96,9 @@ impl Scene {
         self.feed(Event::OutsideChanged(Box::new(self.outside.clone())));
     }
 
-    /// `offline` is typed, for half a minute.
-    pub fn types_offline(&mut self) {
-        let (since, until) = (at(self.now), at(self.now + 30_000));
+    /// `offline` is typed, for so many milliseconds.
+    pub fn types_offline(&mut self, milliseconds: u64) {
+        let (since, until) = (at(self.now), at(self.now + milliseconds));
         self.outside.wishes = Wishes { offline: Some(OfflineWish { since, until, force: false }), ..Wishes::default() };
         self.looks();
     }

@@ -1,0 +1,70 @@
+//! How long a node waits before it acts, to the millisecond.
+
+mod among_peers;
+mod virtual_node;
+
+use among_peers::{Scene, saying};
+use pha_core::supervisor::{Command, Note};
+use pha_core::{Gateway, Reason, Role, Saying, Word};
+use virtual_node::settings;
+
+const STANDBY: Word = Word::Offline { clean: true };
+
+impl Scene {
+    /// It shows that reason for exactly so long, and then the other.
+    fn waits(&mut self, reason: Reason, milliseconds: u64, then: Reason) {
+        self.pass(milliseconds - 1);
+        assert_eq!(self.report().reason, reason, "too early");
+        self.pass(1);
+        assert_eq!(self.report().reason, then, "too late");
+    }
+}
+
+#[test]
+fn a_node_that_cannot_write_gives_way_when_its_heartbeat_falls_silent() {
+    let mut scene = Scene::active();
+    scene.commanded(|_| true);
+    while scene.commanded(|command| *command == Command::Publish) == 0 {
+        scene.pass(1);
+    }
+    scene.world.writable = false;
+    // The lease without the dead time.
+    scene.waits(Reason::Active, 2400, Reason::Mute);
+    assert_eq!(scene.report().role, Role::Standby);
+}
+
+#[test]
+fn the_preferred_node_gets_the_service_back_when_it_has_been_healthy_for_long_enough() {
+    let mut scene = Scene::new(settings(2));
+    scene.node.up = [true; 2];
+    scene.hears(1, Saying { willing: false, ..saying(STANDBY) });
+    scene.pass(4000);
+    assert_eq!(scene.report().reason, Reason::Active);
+    scene.hears(1, saying(STANDBY));
+    scene.waits(Reason::Active, 2700, Reason::ClaimTurn);
+    assert_eq!(scene.report().moves.last().map(|release| release.reason), Some(Reason::Failback));
+}
+
+#[test]
+fn a_gateway_that_is_lost_here_alone_is_believed_as_soon_as_the_peers_have_had_the_time_to_say_more() {
+    for (theirs, milliseconds) in [(Gateway::Reachable, 600), (Gateway::Testing, 1500)] {
+        let mut scene = Scene::active();
+        scene.world.gateway_answers = false;
+        scene.hears(2, Saying { gateway: theirs, ..saying(STANDBY) });
+        scene.until(|report| report.gateway() == Gateway::Lost);
+        scene.waits(Reason::GatewayDoubtful, milliseconds, Reason::GatewayLost);
+    }
+}
+
+#[test]
+fn a_gateway_that_is_back_for_the_peer_is_tested_here_at_once() {
+    let mut scene = Scene::active();
+    scene.world.gateway_answers = false;
+    scene.hears(2, Saying { gateway: Gateway::Lost, ..saying(STANDBY) });
+    scene.until(|report| report.gateway() == Gateway::Lost);
+    scene.pass(1010);
+    scene.commanded(|_| true);
+    scene.hears(2, saying(STANDBY));
+    assert_eq!(scene.commanded(|command| *command == Command::Ping), 1);
+    assert_eq!(scene.commanded(|command| matches!(command, Command::Note(Note::Gateway(_)))), 0);
+}
