@@ -190,3 +190,14 @@ fn an_offline_that_never_brought_everything_down_ends_with_its_time() {
     scene.pass(1);
     assert_eq!((scene.report().reason, scene.report().role), (Reason::Active, Role::Active));
 }
+
+#[test]
+fn who_took_over_in_the_end_is_shown_even_if_another_was_asked() {
+    let mut scene = Scene::active();
+    scene.hears(3, saying(STANDBY));
+    scene.types_offline(30_000);
+    scene.lets_go();
+    assert_eq!(scene.handover().to, Some(node(2)));
+    scene.hears(3, saying(Word::Online));
+    assert_eq!((scene.handover().to, scene.handover().taken), (Some(node(3)), Some(at(scene.now))));
+}

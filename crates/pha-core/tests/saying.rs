@@ -5,11 +5,11 @@ mod virtual_node;
 
 use among_peers::{Scene, saying};
 use pha_core::handover::Answer;
-use pha_core::report::ResourceState;
+use pha_core::report::{ResourceState, Wishes};
 use pha_core::resource::Call;
 use pha_core::stages::{CallSpan, Stages};
 use pha_core::supervisor::{Command, Event, Note, Settings};
-use pha_core::{BootTime, Direction, Gateway, LeaveCause, Reason, Role, Saying, Term, Word};
+use pha_core::{BootTime, Direction, Gateway, LeaveCause, Reason, Role, Saying, Status, Term, Word};
 use virtual_node::{at, ms, node, settings};
 
 const STANDBY: Word = Word::Offline { clean: true };
@@ -193,4 +193,59 @@ fn only_an_active_node_with_its_address_up_is_witnessed_by_the_wire() {
     assert_eq!(witnessed(&off, STANDBY, [true; 2]), (Role::Active, false));
     assert_eq!(witnessed(&on, Word::Online, [false, true]), (Role::Standby, false));
     assert_eq!(lost_address(&on), (Role::Active, false));
+    let mut unasked = settings(2);
+    unasked.resources[1].probes = false;
+    assert_eq!(witnessed(&unasked, STANDBY, [true; 2]), (Role::Active, false));
+}
+
+/// The word before, the word after, and why.
+fn last_change(scene: &Scene) -> (Word, Word, Reason) {
+    let change = scene.report().history.last().cloned().expect("something has happened");
+    (change.from, change.to, change.reason)
+}
+
+#[test]
+fn history_tells_what_failed_from_what_the_operator_let_go_while_nothing_is_done_about_it() {
+    let unclean = Word::Offline { clean: false };
+    for (held, reason) in [(false, Reason::ResourceFailed), (true, Reason::Maintenance)] {
+        let mut scene = Scene::active();
+        if held {
+            scene.outside.wishes.held = vec!["service".into()];
+            scene.looks();
+            scene.pass(100);
+        }
+        scene.outside.wishes = Wishes { maintenance: true, ..Wishes::default() };
+        scene.node.up[0] = false;
+        scene.looks();
+        scene.until(|report| report.saying.word != Word::Online);
+        assert_eq!(last_change(&scene), (Word::Online, unclean, reason));
+    }
+}
+
+#[test]
+fn history_explains_the_end_of_a_start_by_what_began_it() {
+    let mut scene = Scene::new(Settings { restarts: 0, ..settings(1) });
+    scene.node.up = [true; 2];
+    scene.outside.wishes.held = vec!["service".into()];
+    scene.looks();
+    scene.pass(100);
+    scene.outside.wishes.held.clear();
+    scene.world.starts_fail = true;
+    scene.looks();
+    scene.until(|report| report.saying.word.status() == Some(Status::Offline));
+    let starting = Word::Progress { direction: Direction::Starting, remaining: ms(0) };
+    assert_eq!(last_change(&scene), (starting, Word::Offline { clean: false }, Reason::Operator));
+}
+
+#[test]
+fn history_explains_the_end_of_a_rest_by_what_is_decided_then() {
+    let mut scene = Scene::active();
+    scene.types_offline(30_000);
+    scene.hears(2, saying(Word::Online));
+    scene.until(|report| report.saying.word.status().is_none());
+    let left = Word::Left { cause: LeaveCause::Operator };
+    assert_eq!(scene.report().saying.word, left);
+    scene.outside.wishes = Wishes::default();
+    scene.looks();
+    assert_eq!(last_change(&scene), (left, STANDBY, Reason::PeerActive));
 }

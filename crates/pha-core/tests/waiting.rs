@@ -4,9 +4,10 @@ mod among_peers;
 mod virtual_node;
 
 use among_peers::{Scene, saying};
-use pha_core::supervisor::{Command, Note};
+use pha_core::resource::Call;
+use pha_core::supervisor::{Command, Event, Note};
 use pha_core::{Gateway, Reason, Role, Saying, Word};
-use virtual_node::settings;
+use virtual_node::{ms, settings};
 
 const STANDBY: Word = Word::Offline { clean: true };
 
@@ -67,4 +68,21 @@ fn a_gateway_that_is_back_for_the_peer_is_tested_here_at_once() {
     scene.hears(2, saying(STANDBY));
     assert_eq!(scene.commanded(|command| *command == Command::Ping), 1);
     assert_eq!(scene.commanded(|command| matches!(command, Command::Note(Note::Gateway(_)))), 0);
+}
+
+#[test]
+fn the_wire_is_asked_for_no_longer_than_a_local_network_needs() {
+    assert_eq!(settings(1).probe_window(), ms(75));
+}
+
+#[test]
+fn an_address_that_somebody_removes_again_and_again_is_put_back_ten_times() {
+    let mut scene = Scene::active();
+    scene.commanded(|_| true);
+    for _ in 0..15 {
+        scene.node.up[1] = false;
+        scene.feed(Event::ResourceRemoved { resource: 1 });
+        scene.pass(10);
+    }
+    assert_eq!(scene.commanded(|command| matches!(command, Command::Run { call: Call::Restore, .. })), 10);
 }
