@@ -43,3 +43,10 @@ fn a_suspicion_that_nobody_ends_is_good_for_two_hundred_questions_and_no_more() 
     }
     assert_eq!((asked.len(), asked.last()), (200, Some(&(300 + 199 * 15))));
 }
+
+#[test]
+fn there_is_room_for_twenty_questions_and_none_comes_slower_than_the_copies_of_news() {
+    for (dead, pause) in [(DEAD, 15), (2 * DEAD, 20)] {
+        assert_eq!(BeatSettings::new(ms(INTERVAL), ms(dead), ms(3000)).question_pause(), ms(pause));
+    }
+}

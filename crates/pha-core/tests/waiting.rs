@@ -5,7 +5,7 @@ mod virtual_node;
 
 use among_peers::{Scene, saying};
 use pha_core::resource::Call;
-use pha_core::supervisor::{Command, Event, Note};
+use pha_core::supervisor::{Command, Event, Note, Settings};
 use pha_core::{Gateway, Reason, Role, Saying, Word};
 use virtual_node::{ms, settings};
 
@@ -85,4 +85,19 @@ fn an_address_that_somebody_removes_again_and_again_is_put_back_ten_times() {
         scene.pass(10);
     }
     assert_eq!(scene.commanded(|command| matches!(command, Command::Run { call: Call::Restore, .. })), 10);
+}
+
+#[test]
+fn a_lease_is_renewed_in_the_kernels_quiet_moments_and_not_twice_in_a_row() {
+    let mut scene = Scene::new(Settings { lease: ms(1500), ..settings(1) });
+    scene.node.up = [true; 2];
+    scene.looks();
+    scene.commanded(|_| true);
+    let mut renewed = Vec::new();
+    while scene.now < 1500 {
+        scene.pass(1);
+        let renews = |command: &Command| matches!(command, Command::Run { lease: true, .. });
+        renewed.extend((scene.commanded(renews) > 0).then_some(scene.now));
+    }
+    assert_eq!(renewed, vec![450, 950, 1450]);
 }
