@@ -1,20 +1,31 @@
 //! The questions that a node puts to a peer that has fallen silent.
 
-mod virtual_node;
+use std::time::Duration;
 
 use pha_core::beat::{Beat, BeatSettings, Said};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{Liveness, PeerReport};
-use pha_core::{Heartbeat, Saying, Serial, Word};
-use virtual_node::{DEAD, INTERVAL, at, ms, node};
+use pha_core::{BootTime, Heartbeat, NodeId, Saying, Serial, Word};
+
+const INTERVAL: u64 = 200;
+const DEAD: u64 = 600;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn at(milliseconds: u64) -> BootTime {
+    BootTime::ZERO + ms(milliseconds)
+}
 
 /// Heard for the last time at the beginning.
 fn suspect() -> PeerReport {
     let times = DetectorSettings { interval: ms(INTERVAL), dead_time: ms(DEAD), init_dead: ms(DEAD) };
-    let mut detector = PeerDetector::new(node(2), vec!["10.0.0.2".into()], 1, times, at(0));
+    let node = NodeId::new(2).expect("2 is a node id");
+    let mut detector = PeerDetector::new(node, vec!["10.0.0.2".into()], 1, times, at(0));
     let serial = Serial { incarnation: 1, sequence: 1 };
     let heartbeat = Heartbeat {
-        node: node(2),
+        node,
         serial,
         saying: Saying::healthy(Word::Online),
         reply_wanted: false,

@@ -21,35 +21,30 @@ impl Scene {
     fn moved(&self) -> Stages {
         self.report().moves.last().cloned().expect("one was begun")
     }
+}
 
-    /// lb1 was heard at 1000 ms for the last time: this node takes over.
-    fn takes_over_from_the_dead(&mut self) -> Stages {
-        self.pass(1000 - self.now);
-        self.hears(1, saying(Word::Online));
-        self.pass(300);
-        self.looks();
-        self.pass(300);
-        self.looks();
-        self.until(|report| report.saying.word == Word::Online);
-        self.moved()
-    }
-
-    /// A resource after the other, 3 ms each.
-    fn calls(order: [usize; 2], began: BootTime) -> Vec<CallSpan> {
-        let span = |resource, after| CallSpan { resource, began: began + ms(after), ended: began + ms(after + 3) };
-        vec![span(order[0], 0), span(order[1], 3)]
-    }
+/// A resource after the other, 3 ms each.
+fn calls(order: [usize; 2], began: BootTime) -> Vec<CallSpan> {
+    let span = |resource, after| CallSpan { resource, began: began + ms(after), ended: began + ms(after + 3) };
+    vec![span(order[0], 0), span(order[1], 3)]
 }
 
 #[test]
 fn a_takeover_from_a_dead_node_shows_when_it_was_heard_suspected_and_dead() {
     let mut scene = Scene::standby();
-    let stages = scene.takes_over_from_the_dead();
+    scene.pass(990);
+    scene.hears(1, saying(Word::Online));
+    scene.pass(300);
+    scene.looks();
+    scene.pass(300);
+    scene.looks();
+    scene.until(|report| report.saying.word == Word::Online);
+    let stages = scene.moved();
     assert_eq!((stages.direction, stages.reason), (Direction::Starting, Reason::PeerDead));
     assert_eq!(stages.last_heard, Some(at(1000)));
     assert_eq!((stages.suspected, stages.declared_dead), (Some(at(1300)), Some(at(1600))));
     assert_eq!((stages.releasing, stages.let_go, stages.stored), (None, None, None));
-    assert_eq!(stages.calls, Scene::calls([0, 1], stages.decided));
+    assert_eq!(stages.calls, calls([0, 1], stages.decided));
     assert_eq!(stages.done, Some(at(scene.now)));
 }
 
@@ -94,7 +89,7 @@ fn a_release_shows_when_it_was_decided_which_stops_it_took_and_when_all_was_down
     scene.until(|report| report.saying.word.status().is_none());
     let stages = scene.moved();
     assert_eq!((stages.direction, stages.reason, stages.decided), (Direction::Stopping, Reason::Operator, decided));
-    assert_eq!(stages.calls, Scene::calls([1, 0], decided));
+    assert_eq!(stages.calls, calls([1, 0], decided));
     assert_eq!(stages.done, Some(at(scene.now)));
 }
 
@@ -133,11 +128,8 @@ fn a_gateway_that_is_lost_or_back_is_worth_one_line_and_one_that_goes_on_answeri
     let mut scene = Scene::active();
     let lines = |scene: &mut Scene, milliseconds| {
         scene.pass(milliseconds);
-        let notes = scene.node.commands.drain(..).filter_map(|command| match command {
-            Command::Note(Note::Gateway(state)) => Some(state),
-            _ => None,
-        });
-        notes.collect::<Vec<_>>()
+        let line = |command| if let Command::Note(Note::Gateway(state)) = command { Some(state) } else { None };
+        scene.node.commands.drain(..).filter_map(line).collect::<Vec<_>>()
     };
     assert_eq!(lines(&mut scene, 3000), vec![]);
     scene.feed(Event::CarrierChanged);
@@ -170,32 +162,25 @@ fn a_node_whose_term_is_on_its_way_to_the_disk_says_that_it_starts() {
 
 #[test]
 fn only_an_active_node_with_its_address_up_is_witnessed_by_the_wire() {
-    let on = settings(2);
-    let off = Settings { witness: false, ..settings(2) };
-    let witnessed = |settings: &Settings, word, up| {
-        let mut scene = Scene::new(settings.clone());
+    let witnessed = |settings: Settings, word, up| {
+        let mut scene = Scene::new(settings);
         scene.node.up = up;
         scene.hears(1, saying(word));
         scene.pass(3);
         (scene.report().role, scene.node.supervisor.is_witnessed())
     };
-    let lost_address = |settings: &Settings| {
-        let mut scene = Scene::new(settings.clone());
-        scene.node.up = [true; 2];
-        scene.hears(1, saying(STANDBY));
-        scene.pass(10);
-        scene.world.slow = true;
-        scene.node.up[1] = false;
-        scene.until(|report| report.resources[1].state != ResourceState::Up);
-        (scene.report().role, scene.node.supervisor.is_witnessed())
-    };
-    assert_eq!(witnessed(&on, STANDBY, [true; 2]), (Role::Active, true));
-    assert_eq!(witnessed(&off, STANDBY, [true; 2]), (Role::Active, false));
-    assert_eq!(witnessed(&on, Word::Online, [false, true]), (Role::Standby, false));
-    assert_eq!(lost_address(&on), (Role::Active, false));
+    let off = Settings { witness: false, ..settings(2) };
     let mut unasked = settings(2);
     unasked.resources[1].probes = false;
-    assert_eq!(witnessed(&unasked, STANDBY, [true; 2]), (Role::Active, false));
+    assert_eq!(witnessed(settings(2), STANDBY, [true; 2]), (Role::Active, true));
+    assert_eq!(witnessed(off, STANDBY, [true; 2]), (Role::Active, false));
+    assert_eq!(witnessed(unasked, STANDBY, [true; 2]), (Role::Active, false));
+    assert_eq!(witnessed(settings(2), Word::Online, [false, true]), (Role::Standby, false));
+    let mut scene = Scene::active();
+    scene.world.slow = true;
+    scene.node.up[1] = false;
+    scene.until(|report| report.resources[1].state != ResourceState::Up);
+    assert_eq!((scene.report().role, scene.node.supervisor.is_witnessed()), (Role::Active, false));
 }
 
 /// The word before, the word after, and why.

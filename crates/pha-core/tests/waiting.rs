@@ -7,7 +7,7 @@ use among_peers::{Scene, saying};
 use pha_core::resource::Call;
 use pha_core::supervisor::{Command, Event, Note, Settings};
 use pha_core::{Gateway, Reason, Role, Saying, Word};
-use virtual_node::{ms, settings};
+use virtual_node::{DEAD, ms, settings};
 
 const STANDBY: Word = Word::Offline { clean: true };
 
@@ -100,4 +100,16 @@ fn a_lease_is_renewed_in_the_kernels_quiet_moments_and_not_twice_in_a_row() {
         renewed.extend((scene.commanded(renews) > 0).then_some(scene.now));
     }
     assert_eq!(renewed, vec![450, 950, 1450]);
+}
+
+#[test]
+fn a_node_is_not_taken_over_from_while_its_address_answers() {
+    let mut scene = Scene::standby();
+    scene.world.address_answers = true;
+    scene.pass(DEAD);
+    scene.looks();
+    scene.pass(2000);
+    assert_eq!((scene.report().reason, scene.report().role), (Reason::AddressHeld, Role::Standby));
+    scene.world.address_answers = false;
+    scene.until(|report| report.saying.word == Word::Online);
 }

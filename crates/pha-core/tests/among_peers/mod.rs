@@ -1,5 +1,7 @@
 //! A virtual node among peers that say what a test wants, and an operator who wishes what it wants.
 
+#![allow(dead_code, reason = "each of the tests needs a part of it")]
+
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{OfflineWish, SuperviseReport, SwitchoverWish, Wishes};
 use pha_core::supervisor::{Command, Event, Outside, Settings};
