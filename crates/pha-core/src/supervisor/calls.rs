@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{Command, Ending, Note, Supervisor};
 use crate::decide::{Action, View, Witness, decide};
 use crate::heartbeat::Saying;
-use crate::node::Term;
 use crate::reason::Reason;
 use crate::report::{Liveness, PeerReport, ResourceState};
 use crate::resource::{Call, Outcome, Watched};
@@ -59,7 +58,6 @@ impl Supervisor {
             !gone || !peer.saying.is_some_and(held)
         };
         matches!(self.cause, Reason::PeerDead | Reason::PeerLeft)
-            && self.own_term > Term::NONE
             && self.away_since.is_none()
             && !self.outside.peers.iter().any(may_claim)
     }

@@ -223,7 +223,7 @@ impl Supervisor {
     /// When [`Event::DeadlinePassed`] is due at the latest; never more than [`TICK`] away.
     #[must_use]
     pub fn next_deadline(&self) -> BootTime {
-        self.timers().filter(|at| *at > self.now).min().unwrap_or(self.now + TICK).min(self.now + TICK)
+        self.timers().filter(|at| *at > self.now).fold(self.now + TICK, BootTime::min)
     }
 
     /// The role, as the next publication will show it.
