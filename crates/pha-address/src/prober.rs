@@ -173,10 +173,11 @@ impl Burst {
         // Whoever was held up asks all the same, and hears the last answer: one lost datagram is no silence.
         let spacing = (self.window / QUESTIONS).max(CLOSEST);
         if now >= self.next && (now < self.until || u32::from(self.sequence) < QUESTIONS) {
-            let late = now >= self.next + spacing;
-            if (self.sequence == 0 || late) && !asker.look_around()? {
+            let was_away = now >= self.next + self.window;
+            if (self.sequence == 0 || was_away) && !asker.look_around().unwrap_or(false) {
                 // The kernel would send it with some other address of ours, and the answer would go astray.
                 tools.pinger = Err(format!("no address of ours on {} is in its network", place.device));
+                self.echo_sent = false;
             }
             self.echo(&mut tools.pinger, place);
             // A claim without an echo counts only where none can be sent: then nobody may answer for another.

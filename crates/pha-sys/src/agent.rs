@@ -11,15 +11,17 @@
 //!      └───── ended ───────────────────────┴─── ended, group empty ──┴──▶ Finished
 //! ```
 //!
-//! The child gets back what the daemon changed for itself: no signal is blocked or ignored in it. Signals go to the group
-//! only while its leader is not reaped, so they can never reach a stranger.
-//! A process that a well-behaved agent leaves behind (a server it started) is not ours to end: it neither delays
+//! What a call is told before it has begun it gets when it does. The child gets back what the daemon changed for itself: no
+//! signal is blocked or ignored in it. Signals go to the group only while its leader is not reaped, so they can never reach a
+//! stranger. A process that a well-behaved agent leaves behind (a server it started) is not ours to end: it neither delays
 //! the end of the call nor is it hit by a broken pipe, if the caller keeps [`Finished::leftover`].
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -91,12 +93,30 @@ pub struct Finished {
 /// The process of a call.
 #[derive(Debug)]
 enum Process {
-    /// It is being begun.
-    Begins(Receiver<nix::Result<Pid>>),
+    /// It is being begun, unless that is not wanted any more.
+    Begins(Receiver<nix::Result<Begun>>, Arc<AtomicBool>),
     /// Not reaped yet.
     Runs(Pid),
     /// Reaped, or it could not be begun, for this reason.
     Gone(Option<Errno>),
+}
+
+/// A process that has begun, and is killed unless somebody takes it on.
+#[derive(Debug)]
+struct Begun(Option<Pid>);
+
+impl Begun {
+    fn take_on(mut self) -> Option<Pid> {
+        self.0.take()
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            kill_and_reap(pid);
+        }
+    }
 }
 
 /// A call that has not been seen to end. Dropping it kills it.
@@ -127,25 +147,25 @@ impl RunningAgent {
         let (deadline, note) = (Some(now.saturating_add(call.limit)), call.note.take());
         let image = Image::new(call, writer)?;
         let (tell, begins) = mpsc::channel();
-        let noted = note.clone();
+        let (wanted, noted) = (Arc::new(AtomicBool::new(true)), note.clone());
+        let still_wanted = Arc::clone(&wanted);
         let begin = move || {
+            if !still_wanted.load(Ordering::Relaxed) {
+                return;
+            }
             let begun = image.execute();
             if let (Ok(pid), Some(note)) = (begun, noted) {
                 note.begins(pid.as_raw().cast_unsigned());
             }
-            if let (Err(_), Ok(pid)) = (tell.send(begun), begun) {
-                // Whoever wanted it is gone.
-                signal_group(pid, Signal::SIGKILL);
-            }
-            if begun.is_ok_and(child::has_ended) || begun.is_err() {
-                // The kernel told of its end before anybody knew whose it was.
-                let _ = kill(Pid::this(), Signal::SIGCHLD);
-            }
+            // If nobody waits for it any more, that kills it.
+            let _ = tell.send(begun.map(|pid| Begun(Some(pid))));
+            // The kernel may have told of its end before anybody knew whose it was; and it may have been told something.
+            let _ = kill(Pid::this(), Signal::SIGCHLD);
         };
         if !starter.take(begin) {
             return Err(Errno::EAGAIN.into());
         }
-        let (process, output) = (Process::Begins(begins), Output::default());
+        let (process, output) = (Process::Begins(begins, wanted), Output::default());
         Ok(Self { process, note, pipe: Some(pipe), output, started: now, deadline, ending: None })
     }
 
@@ -163,7 +183,7 @@ impl RunningAgent {
     pub fn pid(&self) -> Option<u32> {
         match self.process {
             Process::Runs(pid) => Some(pid.as_raw().cast_unsigned()),
-            Process::Begins(_) | Process::Gone(_) => None,
+            Process::Begins(..) | Process::Gone(_) => None,
         }
     }
 
@@ -176,6 +196,10 @@ impl RunningAgent {
         let ended = self.has_ended();
         self.read_output();
         if ended && (self.ending.is_none() || self.pipe.is_none() || self.is_past_grace(now)) {
+            return Some(self.finish(now));
+        }
+        if self.begins() && self.ending.is_some() && self.is_past_grace(now) {
+            // Whoever begins it may be stuck for ever; nobody else is to wait for that.
             return Some(self.finish(now));
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -220,9 +244,9 @@ impl RunningAgent {
     }
 
     fn look_whether_it_began(&mut self) {
-        let Process::Begins(begins) = &self.process else { return };
+        let Process::Begins(begins, _) = &self.process else { return };
         self.process = match begins.try_recv() {
-            Ok(Ok(pid)) => Process::Runs(pid),
+            Ok(Ok(begun)) => begun.take_on().map_or(Process::Gone(None), Process::Runs),
             Ok(Err(error)) => Process::Gone(Some(error)),
             Err(TryRecvError::Empty) => return,
             Err(TryRecvError::Disconnected) => Process::Gone(Some(Errno::EAGAIN)),
@@ -235,9 +259,13 @@ impl RunningAgent {
         }
     }
 
+    const fn begins(&self) -> bool {
+        matches!(self.process, Process::Begins(..))
+    }
+
     fn has_ended(&self) -> bool {
         match self.process {
-            Process::Begins(_) => false,
+            Process::Begins(..) => false,
             Process::Runs(pid) => child::has_ended(pid),
             Process::Gone(_) => true,
         }
@@ -262,7 +290,11 @@ impl RunningAgent {
         }
         let outcome = match std::mem::replace(&mut self.process, Process::Gone(None)) {
             Process::Runs(pid) => child::reap(pid),
-            Process::Begins(_) | Process::Gone(None) => Outcome::Exited(exit::SOFTWARE),
+            Process::Begins(_, wanted) => {
+                wanted.store(false, Ordering::Relaxed);
+                Outcome::Cancelled
+            }
+            Process::Gone(None) => Outcome::Exited(exit::SOFTWARE),
             Process::Gone(Some(error)) => Outcome::NotExecuted(error as i32),
         };
         Finished {
@@ -282,12 +314,18 @@ impl RunningAgent {
 
 impl Drop for RunningAgent {
     fn drop(&mut self) {
-        if let Process::Runs(pid) = self.process {
-            signal_group(pid, Signal::SIGKILL);
-            // If it has not ended yet, it is reaped by init after us.
-            child::reap(pid);
+        match &self.process {
+            Process::Begins(_, wanted) => wanted.store(false, Ordering::Relaxed),
+            Process::Runs(pid) => kill_and_reap(*pid),
+            Process::Gone(_) => {}
         }
     }
+}
+
+fn kill_and_reap(group: Pid) {
+    signal_group(group, Signal::SIGKILL);
+    // If it has not ended yet, it is reaped by init after us.
+    child::reap(group);
 }
 
 fn signal_group(group: Pid, number: Signal) {

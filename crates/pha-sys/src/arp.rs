@@ -112,11 +112,10 @@ impl Asker {
     /// # Errors
     /// If the device is gone.
     pub fn look_around(&mut self) -> io::Result<bool> {
-        let from = neighbour_of(&self.device, self.address)?;
-        self.signed = match from {
-            Some(from) => question(&Device::find(&self.device)?, Some(from), self.address),
-            None => None,
-        };
+        self.signed = None;
+        if let Some(from) = neighbour_of(&self.device, self.address)? {
+            self.signed = question(&Device::find(&self.device)?, Some(from), self.address);
+        }
         Ok(self.signed.is_some())
     }
 

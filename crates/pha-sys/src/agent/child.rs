@@ -1,8 +1,8 @@
 //! The process of a call, begun without a copy of this one's memory.
 //!
-//! To copy it (`fork`) takes locks that belong to every program that uses the same libraries: where the kernel is short of memory,
-//! or looks for some, that was seen to take seconds, and every thread that touches a page waits with the one that forks. So the
-//! child borrows this memory until it is executed (`CLONE_VM | CLONE_VFORK`, as posix_spawn(3) does), and the thread that
+//! To copy it (`fork`) takes locks that belong to every program that uses the same libraries: while the kernel looks for memory to
+//! give back that was seen to stand still, and every thread that touches a page waits with the one that forks (ADR 0023). So
+//! the child borrows this memory until it is executed (`CLONE_VM | CLONE_VFORK`, as posix_spawn(3) does), and the thread that
 //! begins it waits so long. posix_spawn itself has no word for "killed with its caller".
 
 use std::collections::BTreeMap;

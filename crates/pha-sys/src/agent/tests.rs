@@ -101,31 +101,45 @@ fn frozen_starter() -> (Writer, mpsc::Sender<()>) {
 fn nobody_waits_until_a_child_has_begun_and_what_it_is_told_meanwhile_comes_through() {
     let (starter, thaw) = frozen_starter();
     let begin = |script: &str| RunningAgent::start(call(script, LONG), &starter, boot_time()).unwrap();
-    let (mut patient, mut asked, mut killed) = (begin("exit 3"), begin("sleep 1000"), begin("kill -STOP $$"));
+    let (mut patient, mut asked) = (begin("exit 3"), begin("sleep 1000"));
     asked.cancel(boot_time());
-    killed.kill();
-    for agent in [&mut patient, &mut asked, &mut killed] {
+    for agent in [&mut patient, &mut asked] {
         assert!(agent.advance(boot_time()).is_none());
         assert_eq!(agent.pid(), None);
     }
     thaw.send(()).unwrap();
-    let outcomes = [&mut patient, &mut asked, &mut killed].map(|agent| finish(agent).outcome);
-    assert_eq!(outcomes, [Outcome::Exited(3), Outcome::Cancelled, Outcome::Cancelled]);
+    let outcomes = [&mut patient, &mut asked].map(|agent| finish(agent).outcome);
+    assert_eq!(outcomes, [Outcome::Exited(3), Outcome::Cancelled]);
 }
 
 #[test]
-fn a_call_that_was_dropped_before_it_began_is_killed_when_it_does() {
+fn a_call_that_cannot_begin_keeps_its_limit_and_never_begins_later() {
     let (starter, thaw) = frozen_starter();
     let dir = tempfile::tempdir().unwrap();
-    let pid = dir.path().join("pid");
-    let script = format!("echo $$ >{}; exec sleep 1000", pid.display());
-    drop(RunningAgent::start(call(&script, LONG), &starter, boot_time()).unwrap());
+    let script = format!(": >{}", dir.path().join("began").display());
+    let begin = || RunningAgent::start(call(&script, LONG), &starter, boot_time()).unwrap();
+    let (mut limited, mut killed, dropped) = (begin(), begin(), begin());
+    let limit = limited.next_deadline().unwrap();
+    assert!(limited.advance(limit).is_none());
+    assert_eq!(limited.advance(limit + GRACE).unwrap().outcome, Outcome::TimedOut);
+    killed.kill();
+    assert_eq!(killed.advance(boot_time()).unwrap().outcome, Outcome::Cancelled);
+    drop(dropped);
+    let mut last = RunningAgent::start(call("exit 0", LONG), &starter, boot_time()).unwrap();
     thaw.send(()).unwrap();
-    assert!(starter.drain(LONG));
-    // Time enough to write its number, if it could.
-    thread::sleep(Duration::from_millis(200));
-    let pid = fs::read_to_string(pid).unwrap_or_default();
-    assert!(pid.is_empty() || dies(&pid));
+    assert_eq!(finish(&mut last).outcome, Outcome::Exited(0));
+    assert!(fs::read_dir(dir.path()).unwrap().next().is_none(), "one of them began");
+}
+
+#[test]
+fn a_process_that_nobody_takes_on_is_killed() {
+    let agent = start("sleep 1000", LONG);
+    let Process::Begins(begins, _) = &agent.process else { panic!("it was taken on") };
+    let begun = begins.try_recv().unwrap().unwrap();
+    let pid = begun.0.unwrap().to_string();
+    assert!(is_alive(&pid));
+    drop(begun);
+    assert!(dies(&pid));
 }
 
 #[test]
