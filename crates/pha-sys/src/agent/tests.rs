@@ -116,8 +116,9 @@ fn nobody_waits_until_a_child_has_begun_and_what_it_is_told_meanwhile_comes_thro
 fn a_call_that_cannot_begin_keeps_its_limit_and_never_begins_later() {
     let (starter, thaw) = frozen_starter();
     let dir = tempfile::tempdir().unwrap();
-    let script = format!(": >{}", dir.path().join("began").display());
-    let begin = || RunningAgent::start(call(&script, LONG), &starter, boot_time()).unwrap();
+    let note = CallNote::new(dir.path().join("began"), Writer::at_once());
+    let noted = || AgentCall { note: Some(note.clone()), ..call("sleep 1000", LONG) };
+    let begin = || RunningAgent::start(noted(), &starter, boot_time()).unwrap();
     let (mut limited, mut killed, dropped) = (begin(), begin(), begin());
     let limit = limited.next_deadline().unwrap();
     assert!(limited.advance(limit).is_none());
