@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each of the tests needs a part of it")]
 
+#[path = "../virtual_node/passing.rs"]
+mod passing;
+
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{OfflineWish, SuperviseReport, SwitchoverWish, Wishes};
 use pha_core::supervisor::{Command, Event, Outside, Settings};
@@ -58,15 +61,7 @@ impl Scene {
 
     /// Wakes the supervisor when it wants to be, and when something ended.
     pub fn pass(&mut self, milliseconds: u64) {
-        for _ in 0..milliseconds {
-            self.now += 1;
-            for event in self.node.what_ended(&self.world, self.now) {
-                self.feed(event);
-            }
-            if at(self.now) >= self.node.supervisor.next_deadline() {
-                self.feed(Event::DeadlinePassed);
-            }
-        }
+        passing::pass(&mut self.node, &self.world, &mut self.now, milliseconds);
     }
 
     /// Goes on until this is shown.

@@ -1,5 +1,8 @@
 //! A [`VirtualNode`] in a [`World`] whose time passes as the supervisor wants to be woken.
 
+#[path = "../virtual_node/passing.rs"]
+mod passing;
+
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::Wishes;
 use pha_core::supervisor::{Command, Event, Outside, Settings};
@@ -39,15 +42,7 @@ impl Scene {
 
     /// Wakes the supervisor when it wants to be, and when something ended.
     pub fn pass(&mut self, milliseconds: u64) {
-        for _ in 0..milliseconds {
-            self.now += 1;
-            for event in self.node.what_ended(&self.world, self.now) {
-                self.feed(event);
-            }
-            if at(self.now) >= self.node.supervisor.next_deadline() {
-                self.feed(Event::DeadlinePassed);
-            }
-        }
+        passing::pass(&mut self.node, &self.world, &mut self.now, milliseconds);
     }
 
     pub fn dies(&mut self, resource: usize) {
