@@ -162,6 +162,8 @@ impl fmt::Display for BuiltInCheck {
 pub enum Auth {
     /// With `etc/authkey` every heartbeat must be authentic; without one, none is. The default.
     Auto,
+    /// Heartbeats are signed, and those without a tag are taken too: while keys are brought to the nodes, or taken away.
+    Rollout,
     /// No start without a key.
     Required,
     /// The key is not used, even if it is there.

@@ -9,7 +9,7 @@ use crate::keys::{ADDRESS, CHECK, LIMITS, PARALLEL, RESOURCE};
 use crate::value::in_seconds;
 
 /// Keys that may differ between nodes.
-const LOCAL: [&str; 10] = [
+const LOCAL: [&str; 11] = [
     "DEBUG",
     "INSTALLDIR",
     "LOGPATH",
@@ -19,6 +19,8 @@ const LOCAL: [&str; 10] = [
     "VARDIR",
     "TRACE_SIZE",
     "REALTIME",
+    // While it is being changed it differs.
+    "AUTH",
     // What it sets is shared.
     "PROFILE",
 ];
@@ -104,6 +106,7 @@ impl Config {
     fn policies(&self) -> [(&'static str, String); 12] {
         let auth = match self.auth {
             Auth::Auto => "auto",
+            Auth::Rollout => "rollout",
             Auth::Required => "required",
             Auth::Off => "off",
         };

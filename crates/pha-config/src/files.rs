@@ -84,7 +84,7 @@ impl Config {
                     let wrong = Wrong::new(format!("there is no {shown}"), remedy);
                     Some(Problem::new(&self.file, line, "AUTH=required", wrong))
                 }
-                Auth::Auto => {
+                Auth::Auto | Auth::Rollout => {
                     let what = format!("without {shown} anybody on the network can forge heartbeats");
                     let warning = self.warning("AUTH", &what, remedy);
                     self.found.push(warning);

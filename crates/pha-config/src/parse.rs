@@ -108,7 +108,7 @@ fn read_program(reader: &mut Reader, config: &mut Config) {
     reader.read("SUPERVISE_INT", &mut config.supervise_interval, |text| milliseconds(text, 100..=600_000));
     reader.read("GW", &mut config.gateways, addresses);
     reader.read("CLUSTER", &mut config.cluster, cluster);
-    let words = [("auto", Auth::Auto), ("required", Auth::Required), ("off", Auth::Off)];
+    let words = [("auto", Auth::Auto), ("rollout", Auth::Rollout), ("required", Auth::Required), ("off", Auth::Off)];
     reader.read("AUTH", &mut config.auth, |text| choice(text, &words));
     reader.read("VARDIR", &mut config.var_dir, |text| absolute_path(text).map(Some));
     reader.read("TRACE_SIZE", &mut config.trace_size, |text| whole::<u64>(text, 0..=64, " MiB").map(|size| size << 20));

@@ -3,8 +3,10 @@
 //! It accepts only authentic, fresh heartbeats from addresses of configured peers, counts everything else by reason and
 //! never answers it, and runs the failure detector for each peer. It decides nothing about resources.
 
+mod contacts;
 mod daemon;
 mod ears;
+mod freshness;
 mod peers;
 
 use pha_daemon::{Options, Program};
