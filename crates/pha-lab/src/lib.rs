@@ -19,6 +19,7 @@ pub mod lab;
 pub mod many;
 pub mod network;
 pub mod node;
+pub mod old_peer;
 pub mod onlookers;
 pub mod scripts;
 pub mod server;
