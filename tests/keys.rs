@@ -23,12 +23,12 @@ fn copy_key(from: &Node, to: &Node) -> Result<()> {
 
 /// The ids of the keys that this node's receiver uses.
 fn keys(node: &Node) -> Vec<u8> {
-    node.record().receiver.keys
+    node.record().receiver.signers
 }
 
 /// The key that the peer of `node` was heard to sign with.
 fn heard_key(node: &Node) -> Option<u8> {
-    node.record().receiver.contacts.values().next().map(|contact| contact.dialect.key)
+    node.record().receiver.contacts.values().next().map(|contact| contact.dialect.signer)
 }
 
 fn set_auth(node: &Node, mode: &str) -> Result<()> {

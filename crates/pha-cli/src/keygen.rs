@@ -80,7 +80,8 @@ pub(crate) fn retire(session: &Session, force: bool) -> Result<(), Failure> {
         ));
     }
     let receiver = session.database().read().map_err(|error| Failure::new(exit::IO_ERR, error.to_string()))?.receiver;
-    let signs = |peer: &PeerReport| receiver.contacts.get(&peer.node).is_some_and(|contact| contact.dialect.key == id);
+    let signs =
+        |peer: &PeerReport| receiver.contacts.get(&peer.node).is_some_and(|contact| contact.dialect.signer == id);
     if let Some(peer) = receiver.peers.iter().find(|peer| !force && !signs(peer)) {
         let name = session.name_of(peer.node);
         let text = format!(
@@ -116,12 +117,10 @@ fn random_key() -> Result<Key, Failure> {
 
 fn load(path: &Path) -> Result<Keyring, Failure> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            Failure::new(exit::CANT_CREATE, format!("there is no {shown} yet: 'keygen' makes it"))
-        }
-        _ => Failure::from_io("read", path, &error),
-    })?;
+    if !path.exists() {
+        return Err(Failure::new(exit::CANT_CREATE, format!("there is no {shown} yet: 'keygen' makes it")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| Failure::from_io("read", path, &error))?;
     Keyring::parse(&text).map_err(|error| Failure::new(exit::CONFIG, format!("{shown}: {error}")))
 }
 

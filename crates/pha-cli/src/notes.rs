@@ -170,11 +170,11 @@ mod tests {
         let mut session = Session::sample();
         session.home = home;
         let mut view = samples::active_with_standby();
-        view.record.receiver.keys.clear();
+        view.record.receiver.signers.clear();
         let told = notes(&session, &view).join("\n");
         assert!(told.contains("not in use yet, 'reload'") && told.contains("'check', then 'reload'"), "{told}");
         // A daemon that was started just now has read both.
-        view.record.receiver.keys.push(samples::KEY);
+        view.record.receiver.signers.push(samples::KEY);
         view.record.supervise.config_loaded = view.now;
         assert_eq!(notes(&session, &view), Vec::<String>::new());
     }

@@ -10,8 +10,8 @@ use crate::session::Session;
 /// A peer that cannot be spoken to as this node would like to.
 pub(crate) fn peer_note(receiver: &ReceiverSection, peer: &PeerReport, name: &str) -> Option<String> {
     let heard = matches!(peer.liveness, Liveness::Alive | Liveness::Suspect);
-    let Dialect { version, key } = receiver.contacts.get(&peer.node).filter(|_| heard)?.dialect;
-    let best = *receiver.keys.first().unwrap_or(&key);
+    let Dialect { version, signer: key } = receiver.contacts.get(&peer.node).filter(|_| heard)?.dialect;
+    let best = *receiver.signers.first().unwrap_or(&key);
     if version < VERSION {
         return Some(format!("{name} runs an older version of pha: upgrade it, too"));
     }
@@ -24,8 +24,8 @@ pub(crate) fn peer_note(receiver: &ReceiverSection, peer: &PeerReport, name: &st
 
 /// This node: no key in use, or the next step.
 pub(crate) fn own_note(session: &Session, receiver: &ReceiverSection) -> Option<String> {
-    let every_peer_signs_with = |id: u8| receiver.contacts.values().all(|contact| contact.dialect.key == id);
-    let text = match receiver.keys.as_slice() {
+    let every_peer_signs_with = |id: u8| receiver.contacts.values().all(|contact| contact.dialect.signer == id);
+    let text = match receiver.signers.as_slice() {
         [] if receiver.pid == 0 && session.has_key() => return None,
         [] if session.has_key() => {
             "heartbeats are not authenticated: the key in etc/authkey is not in use yet, 'reload' reads it; with AUTH=rollout on \
@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn speaks(receiver: &mut ReceiverSection, version: u8, key: u8) {
-        receiver.contacts.values_mut().for_each(|contact| contact.dialect = Dialect { version, key });
+        receiver.contacts.values_mut().for_each(|contact| contact.dialect = Dialect { version, signer: key });
     }
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn missing_keys_name_their_remedy() {
-        let (own, peer) = said(|receiver| (receiver.keys, receiver.authentic) = (Vec::new(), false));
+        let (own, peer) = said(|receiver| (receiver.signers, receiver.authentic) = (Vec::new(), false));
         assert!(own.is_some_and(|note| note.contains("'keygen'")) && peer.is_none());
     }
 
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(rollout(KEY).1, None);
         let rotation = |key| {
             said(move |receiver| {
-                receiver.keys = vec![KEY, 0xa7];
+                receiver.signers = vec![KEY, 0xa7];
                 speaks(receiver, VERSION, key);
             })
         };

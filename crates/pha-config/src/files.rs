@@ -74,7 +74,7 @@ impl Config {
 
     /// The key is there if it must be, and nobody else's.
     fn key_problem(&mut self, home: &Home) -> Option<Problem> {
-        let key = home.authkey();
+        let key = home.authkey_in_use();
         let shown = key.display();
         if !key.exists() {
             let remedy = "make one with `pha-cli keygen` and copy it to every node";

@@ -78,7 +78,7 @@ pub struct Dialect {
     /// The protocol's version.
     pub version: u8,
     /// The id of the key that it is signed with; 0 if with none.
-    pub key: u8,
+    pub signer: u8,
 }
 
 /// Why a datagram was counted and dropped. None of them is ever answered.

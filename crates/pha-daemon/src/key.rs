@@ -14,7 +14,7 @@ use crate::start::Daemon;
 /// # Errors
 /// If `AUTH=required` and there is no key, or if the keys cannot be read or are none.
 pub fn codec(home: &Home, config: &Config) -> anyhow::Result<Codec> {
-    let path = home.authkey();
+    let path = home.authkey_in_use();
     let shown = path.display();
     let keys = |text: &str| {
         let none = || format!("{shown} holds no key (`pha-cli keygen --force` makes a new one)");
@@ -43,7 +43,7 @@ pub fn reload(daemon: &mut Daemon, codec: &mut Codec) -> bool {
     match self::codec(&daemon.home, &daemon.config) {
         Ok(new) if new == *codec => false,
         Ok(new) => {
-            log::info!("heartbeats are signed with {}", name(new.best().key));
+            log::info!("heartbeats are signed with {}", name(new.best().signer));
             *codec = new;
             true
         }

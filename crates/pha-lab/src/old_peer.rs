@@ -46,7 +46,7 @@ pub struct OldPeerOptions {
 pub fn run(options: &OldPeerOptions) -> Result<ExitCode> {
     let text = fs::read_to_string(&options.key).with_context(|| options.key.display().to_string())?;
     let keys = Keyring::parse(&text)?;
-    let dialect = Dialect { version: OLDEST, key: keys.first().id() };
+    let dialect = Dialect { version: OLDEST, signer: keys.first().id() };
     let codec = Codec::new(&options.cluster, Trust::Holders(keys));
     let socket = UdpSocket::bind(&options.at).with_context(|| options.at.clone())?;
     let mut heartbeat = Heartbeat {

@@ -110,7 +110,7 @@ impl Receiver {
             contacts: self.peers.contacts().clone(),
             drops: self.peers.drops().clone(),
             authentic: self.codec.is_authentic(),
-            keys: self.codec.keys(),
+            signers: self.codec.signers(),
             late: self.peers.late(),
         }
     }

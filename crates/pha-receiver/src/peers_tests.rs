@@ -135,7 +135,7 @@ fn what_was_recorded_before_a_restart_of_the_receiver_or_the_machine_is_a_replay
 #[test]
 fn what_a_peer_speaks_now_and_then_it_understands_until_it_starts_anew() {
     let codec = holders(Keyring::new(key(1), Some(key(2))).unwrap());
-    let (best, old) = (codec.best(), Dialect { version: OLDEST, key: key(2).id() });
+    let (best, old) = (codec.best(), Dialect { version: OLDEST, signer: key(2).id() });
     let mut peers = peers(&nowhere());
     let now = at(60_000);
     let expected = [

@@ -293,7 +293,7 @@ mod tests {
         let peer = NodeId::new(2).unwrap();
         let contact = Contact {
             serial: Serial { incarnation: 7, sequence: 8 },
-            dialect: Dialect { version: OLDEST, key: old.id() },
+            dialect: Dialect { version: OLDEST, signer: old.id() },
         };
         sender.record.receiver.contacts.insert(peer, contact);
         let round = Round { saying: Saying::healthy(Word::Online), reply_wanted: false, supervise_age: Duration::ZERO };
@@ -308,7 +308,7 @@ mod tests {
             assert_eq!(heartbeat.heard, contact.serial);
             spoken.push((heartbeat.serial.sequence, dialect));
         }
-        let best = Dialect { version: VERSION, key: new.id() };
+        let best = Dialect { version: VERSION, signer: new.id() };
         let mut expected: Vec<_> = (1..=OFFER + 1).map(|sequence| (sequence, contact.dialect)).collect();
         expected.insert(usize::try_from(OFFER).unwrap(), (OFFER + 1, best));
         expected.insert(0, (1, best));

@@ -71,7 +71,7 @@ pub struct ReceiverSection {
     /// Only authentic heartbeats are accepted.
     pub authentic: bool,
     /// The ids of the keys in use, first the one that this node would like to sign with.
-    pub keys: Vec<u8>,
+    pub signers: Vec<u8>,
     /// How often its own timer fired too late to accuse anybody.
     pub late: u64,
 }

@@ -51,7 +51,7 @@ fn peer(node: usize, liveness: Liveness, word: Word) -> PeerReport {
 
 /// One in each state; those that count are OFFLINE.
 fn contact() -> Contact {
-    Contact { serial: Serial { incarnation: 5, sequence: 77 }, dialect: Dialect { version: 2, key: 0xa7 } }
+    Contact { serial: Serial { incarnation: 5, sequence: 77 }, dialect: Dialect { version: 2, signer: 0xa7 } }
 }
 
 fn peers() -> Vec<PeerReport> {
@@ -176,7 +176,7 @@ pub(crate) fn full_record() -> Record {
             contacts: BTreeMap::from([(NodeId::new(2).unwrap(), contact())]),
             drops: DROPS.into_iter().zip(1..).collect(),
             authentic: true,
-            keys: vec![0xa7, 0x3f],
+            signers: vec![0xa7, 0x3f],
             late: 2,
         },
         supervise: SuperviseSection { pid: 16_472, tick: at(102), report: Some(report()), config_loaded: at(50) },
@@ -298,7 +298,7 @@ fn signs_of_life_and_figures_are_no_news() {
         news(|receiver: &mut ReceiverSection| receiver.contacts.values_mut().for_each(change))
     };
     assert!(!spoken(|contact| contact.serial.sequence += 1));
-    assert!(spoken(|contact| contact.dialect.key = 1));
+    assert!(spoken(|contact| contact.dialect.signer = 1));
     assert!(news(|receiver: &mut ReceiverSection| receiver.contacts.clear()));
     assert!(news(|receiver: &mut ReceiverSection| receiver.pid = 0));
     assert!(!news(|supervise: &mut SuperviseSection| supervise.tick = at(900)));

@@ -92,14 +92,14 @@ impl Codec {
 
     /// The ids of the keys, first the one that this node would like to sign with.
     #[must_use]
-    pub fn keys(&self) -> Vec<u8> {
+    pub fn signers(&self) -> Vec<u8> {
         self.trust.keys().map(Keyring::ids).unwrap_or_default()
     }
 
     /// What this node would like to speak.
     #[must_use]
     pub fn best(&self) -> Dialect {
-        Dialect { version: VERSION, key: self.trust.keys().map_or(0, |keys| keys.first().id()) }
+        Dialect { version: VERSION, signer: self.trust.keys().map_or(0, |keys| keys.first().id()) }
     }
 
     /// What a peer understands that was heard in `heard`; the best for one that was not heard, or only in what this node does not
@@ -108,8 +108,8 @@ impl Codec {
     pub fn answer_to(&self, heard: Dialect) -> Dialect {
         let best = self.best();
         let version = if (OLDEST..=VERSION).contains(&heard.version) { heard.version } else { best.version };
-        let key = self.trust.keys().and_then(|keys| keys.named(heard.key)).map_or(best.key, Key::id);
-        Dialect { version, key }
+        let key = self.trust.keys().and_then(|keys| keys.named(heard.signer)).map_or(best.signer, Key::id);
+        Dialect { version, signer: key }
     }
 
     /// The best of what one sender was heard in: who speaks something now and then understands it.
@@ -120,15 +120,15 @@ impl Codec {
             Some(keys) if keys.named(*key).is_some() => 1,
             Some(_) | None => 0,
         };
-        let key = [one.key, other.key].into_iter().max_by_key(rank).unwrap_or_default();
-        Dialect { version: one.version.max(other.version), key }
+        let key = [one.signer, other.signer].into_iter().max_by_key(rank).unwrap_or_default();
+        Dialect { version: one.version.max(other.version), signer: key }
     }
 
     /// The datagram for `heartbeat` in a dialect that this node speaks; without a tag if it has no such key. Durations above 49
     /// days are sent as 49 days.
     #[must_use]
     pub fn encode(&self, heartbeat: &Heartbeat, dialect: Dialect) -> [u8; LENGTH] {
-        let key = self.trust.keys().and_then(|keys| keys.named(dialect.key));
+        let key = self.trust.keys().and_then(|keys| keys.named(dialect.signer));
         let named = key.filter(|_| dialect.version > 1).map_or(0, Key::id);
         let saying = &heartbeat.saying;
         let (word, remaining) = word_to_wire(saying.word);
@@ -182,7 +182,7 @@ impl Codec {
         }
         let key = self.signer(version, body, tag).ok_or(DropReason::NotAuthentic)?;
         let heartbeat = fields(reader).filter(|_| version > 1 || body[KEY] == 0).ok_or(DropReason::Malformed)?;
-        Ok((heartbeat, Dialect { version, key }))
+        Ok((heartbeat, Dialect { version, signer: key }))
     }
 
     /// The id of the key that a datagram is signed with; `None` if nobody who is trusted has signed it.

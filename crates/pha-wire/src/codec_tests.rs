@@ -205,8 +205,8 @@ fn without_a_key_a_node_still_hears_one_that_has_a_key() {
 #[test]
 fn while_keys_are_rolled_out_no_tag_is_good_and_a_wrong_one_is_not() {
     for version in [1, 2] {
-        let untagged = keyless().encode(&golden(), Dialect { version, key: 0 });
-        assert_eq!(lenient().decode(&untagged), Ok((golden(), Dialect { version, key: 0 })));
+        let untagged = keyless().encode(&golden(), Dialect { version, signer: 0 });
+        assert_eq!(lenient().decode(&untagged), Ok((golden(), Dialect { version, signer: 0 })));
         let mut forged = untagged;
         forged[LENGTH - 1] = 1;
         assert_eq!(lenient().decode(&forged), Err(DropReason::NotAuthentic));
@@ -223,7 +223,7 @@ fn while_keys_are_rolled_out_no_tag_is_good_and_a_wrong_one_is_not() {
 fn what_is_heard_tells_what_it_was_spoken_in() {
     let both = holders(other_key(), Some(key()));
     for (version, key) in [(1, key()), (1, other_key()), (2, key()), (2, other_key())] {
-        let dialect = Dialect { version, key: key.id() };
+        let dialect = Dialect { version, signer: key.id() };
         assert_eq!(both.decode(&both.encode(&golden(), dialect)), Ok((golden(), dialect)));
     }
 }
@@ -232,7 +232,7 @@ fn what_is_heard_tells_what_it_was_spoken_in() {
 fn a_peer_is_answered_in_what_it_speaks_and_told_now_and_then_what_would_be_better() {
     let (old, new) = (key().id(), other_key().id());
     let both = holders(other_key(), Some(key()));
-    let dialect = |version, key| Dialect { version, key };
+    let dialect = |version, key| Dialect { version, signer: key };
     assert_eq!(both.best(), dialect(2, new));
     for known in [dialect(1, old), dialect(1, new), dialect(2, old), dialect(2, new)] {
         assert_eq!(both.answer_to(known), known);

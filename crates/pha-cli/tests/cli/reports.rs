@@ -16,12 +16,12 @@ pub(crate) const KEY: u8 = 0x3f;
 
 /// The receiver with these peers.
 pub(crate) fn receiver(peers: Vec<PeerReport>) -> ReceiverSection {
-    let dialect = Dialect { version: VERSION, key: KEY };
+    let dialect = Dialect { version: VERSION, signer: KEY };
     ReceiverSection {
         contacts: peers.iter().map(|peer| (peer.node, Contact { serial: peer.serial, dialect })).collect(),
         peers,
         authentic: true,
-        keys: vec![KEY],
+        signers: vec![KEY],
         ..ReceiverSection::default()
     }
 }
