@@ -141,6 +141,7 @@ const WRONG: [(&str, &str); 77] = [
     ("HEARTBEAT_INT=4", "from 5 to 10000 ms"),
     ("PROFILE=wan", "write usual or lan"),
     ("REALTIME=on", "write auto or off"),
+    ("DAEMON_USER=1000", "this is no name of a user"),
     ("HEARTBEAT_INT=10001", "from 5 to 10000 ms"),
     ("DEADTIME=9", "from 10 to 58500 ms"),
     ("DEADTIME=58501", "from 10 to 58500 ms"),
@@ -338,7 +339,7 @@ fn every_key_is_in_force_with_some_value() {
 fn nodes_share_what_matters_between_them_and_nothing_else() {
     let hash = |more: &str| parse(&format!("{EXAMPLE}{more}\n")).shared_hash();
     let same = hash("");
-    for local in ["VARDIR=/run/pha", "TRACE_SIZE=0", "ADDR_lb1=10.0.0.1", "# comment", "AUTH=auto", "LEASE=3"] {
+    for local in ["VARDIR=/run/pha", "TRACE_SIZE=0", "ADDR_lb1=10.0.0.1", "# comment", "DAEMON_USER=x", "LEASE=3"] {
         assert_eq!(hash(local), same, "{local}");
     }
     for shared in ["LEASE=4", "CLUSTER=x", "RES_test=/x", "STOP_TIMEOUT_ipaddr=3", "FAILBACK=on", "DEADTIME=700"] {
