@@ -115,7 +115,7 @@ fn a_heartbeat_that_needs_real_time_is_refused_without() {
 }
 
 /// A bad value for every key, and what the message has to contain.
-const WRONG: [(&str, &str); 77] = [
+const WRONG: [(&str, &str); 78] = [
     ("DEBUG=2", "write 0 or 1"),
     ("DEBUG=", "there is no value"),
     ("INSTALLDIR=opt/pha", "begin it with /"),

@@ -147,7 +147,9 @@ impl Lab {
         let port = if plain { free_port()? } else { PORT };
         let usual = || if plain { std::env::temp_dir() } else { world::ROOT.into() };
         let root = options.root.clone().unwrap_or_else(usual);
-        let dir = tempfile::Builder::new().prefix("pha-lab-").tempdir_in(root).context("lab directory")?.keep();
+        // Not root's alone: a node's programs may become another user.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let dir = tempfile::Builder::new().prefix("pha-lab-").permissions(open).tempdir_in(root).context("lab directory")?.keep();
         let broom = if plain { Some(broom(&dir)?) } else { None };
         let mut lab = Self { nodes: Vec::new(), resources: options.resource_lines(), port, plain, broom, dir };
         if !plain {

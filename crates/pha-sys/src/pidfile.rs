@@ -51,6 +51,10 @@ impl PidFile {
     /// # Errors
     /// [`PidFileError::AlreadyRunning`] if another process holds the file for longer than 100 ms.
     pub fn take(path: &Path) -> Result<PidFile, PidFileError> {
+        if guarded::open(OpenOptions::new().read(true), path).is_ok_and(|file| !guarded::is_believed(&file)) {
+            // Nobody would believe what is written into it.
+            fs::remove_file(path)?;
+        }
         let Some(mut lock) = LockFile::lock_within(path, 0o644, PATIENCE)? else {
             return Err(PidFileError::AlreadyRunning { pid: running(path).unwrap_or(0) });
         };

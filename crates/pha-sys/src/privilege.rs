@@ -59,25 +59,26 @@ pub fn forbid_new_privileges() -> io::Result<()> {
     Ok(set_no_new_privs()?)
 }
 
-/// Becomes `user`, with its own group and no other, in all threads and for good; real-time scheduling stays, and so does
-/// locked memory where its limit can be lifted. Threads may still take real-time scheduling up to `priority`.
+/// Becomes `user`, with its own group and no other, in all threads and for good. Real-time scheduling stays, and threads may
+/// still take it up to `priority`. Locked memory stays where its limit can be lifted; whether that could be.
 ///
 /// # Errors
 /// If the kernel refuses. The process may have lost a part of what it had then, and should end.
-pub fn become_user(user: &User, priority: u8) -> io::Result<()> {
+pub fn become_user(user: &User, priority: u8) -> io::Result<bool> {
     // Who may not lift a limit has what it allows.
     let _ = lift(Resource::RLIMIT_RTPRIO, priority.into());
-    if lift(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY).is_err() {
-        // Under a limit, later allocations would fail.
-        munlockall()?;
-    }
+    let unlimited = lift(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY).is_ok();
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     setgroups(&[])?;
     setresgid(gid, gid, gid)?;
     setresuid(uid, uid, uid)?;
     let back = setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0));
     assert!(uid.is_root() || back == Err(Errno::EPERM), "root was given up and came back");
-    Ok(())
+    if !unlimited {
+        // Under a limit, later allocations would fail. Not before: another thread may still have locked them as root.
+        munlockall()?;
+    }
+    Ok(unlimited)
 }
 
 /// Makes a limit at least `least`.

@@ -8,7 +8,6 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-use nix::errno::Errno;
 use nix::libc;
 
 use crate::guarded;
@@ -40,6 +39,18 @@ pub fn folder(path: &Path, owner: Owner) -> io::Result<()> {
     give(&OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(guarded::below(&folder, "."))?, owner)
 }
 
+/// Makes the folder `path`, which is root's, `mode`.
+///
+/// # Errors
+/// As [`folder`], and if it is somebody else's: nobody knows what he has in it.
+pub fn own_folder(path: &Path, mode: u32) -> io::Result<()> {
+    let folder = guarded::folder(path)?;
+    if folder.metadata()?.uid() != 0 {
+        return Err(io::Error::other("it is somebody else's: remove it, or chown -R root"));
+    }
+    self::folder(path, Owner { uid: None, gid: None, mode })
+}
+
 /// Makes the file `path` `owner`'s; a missing one is no error.
 ///
 /// # Errors
@@ -48,7 +59,7 @@ pub fn file(path: &Path, owner: Owner) -> io::Result<()> {
     match guarded::open(OpenOptions::new().read(true), path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(file) if !file.metadata()?.is_file() => Err(Errno::EINVAL.into()),
+        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("this is no regular file")),
         Ok(file) => guarded::has_one_name(&file).and_then(|()| give(&file, owner)),
     }
 }
@@ -81,13 +92,13 @@ pub fn open_to_group(file: &File, mode: u32) {
 }
 
 /// The first folder on the way to `dir` that `user`, in its own group only, may not pass, or `dir` itself if it may not write
-/// there. What access lists add is not seen.
+/// there. What access lists add is not seen; what is not there yet keeps nobody from passing.
 #[must_use]
 pub fn obstacle<'a>(dir: &'a Path, user: &User) -> Option<&'a Path> {
-    let allows = |path: &Path, need: u32| fs::metadata(path).is_ok_and(|found| granted(&found, user) & need == need);
+    let refuses = |path: &Path, need: u32| fs::metadata(path).is_ok_and(|found| granted(&found, user) & need != need);
     let mut way: Vec<&Path> = dir.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
     way.reverse();
-    way.into_iter().find(|path| !allows(path, 0o1)).or_else(|| (!allows(dir, 0o7)).then_some(dir))
+    way.into_iter().find(|path| refuses(path, 0o1)).or_else(|| refuses(dir, 0o7).then_some(dir))
 }
 
 /// What the mode grants to `user`: read 4, write 2, pass 1.
@@ -162,5 +173,6 @@ mod tests {
         set(&outer, 0o700);
         assert_eq!(obstacle(&inner, &nobody), Some(outer.as_path()));
         assert_eq!(obstacle(&outer.join("none"), &nobody), Some(outer.as_path()));
+        assert_eq!(obstacle(&dir.path().join("none/neither"), &nobody), None);
     }
 }
