@@ -171,7 +171,8 @@ fn without_the_user_they_stay_root_and_say_how_to_make_it() {
         let node = lab.node(1);
         node.start()?;
         lab.wait(SOON, "lb1 is active", || node.is_active())?;
-        let words = "there is no user no-such-user: bin/install makes it, or useradd --system --user-group no-such-user";
+        let words =
+            "there is no user no-such-user: bin/install makes it, or useradd --system --user-group no-such-user";
         for program in ["sender", "receiver"] {
             let said = log(node, program);
             let warned = said.matches(&format!("this program stays root: {words}")).count();
@@ -223,7 +224,9 @@ fn everybody_may_look_members_of_the_group_may_order_and_only_root_may_start() {
         let first = lab.start_all()?;
         let (node, other) = (lab.node(first), lab.other(first));
         let running = pids(lab);
-        for words in [&["status"][..], &["stat"], &["explain"], &["history"], &["config"], &["res"], &["what-if", "lb1 dies"]] {
+        for words in
+            [&["status"][..], &["stat"], &["explain"], &["history"], &["config"], &["res"], &["what-if", "lb1 dies"]]
+        {
             cli_says(node, outside, words, 0)?;
         }
         let checked = cli_says(node, outside, &["check"], 0)?;
@@ -264,7 +267,8 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn is_untouched(&self) -> Result<()> {
         let found = fs::metadata(&self.victim)?;
-        let (text, mode, owner) = (fs::read_to_string(&self.victim)?, found.mode() & 0o7777, (found.uid(), found.gid()));
+        let (text, mode, owner) =
+            (fs::read_to_string(&self.victim)?, found.mode() & 0o7777, (found.uid(), found.gid()));
         ensure!(text == "precious" && mode == 0o600 && owner == (0, 0), "'{text}', mode {mode:o}, of {owner:?}");
         Ok(())
     }
@@ -288,7 +292,9 @@ impl Scene<'_> {
 #[test]
 fn links_that_a_member_of_the_group_plants_lead_root_nowhere() {
     scenario(options(), |lab| {
-        let Some((_, group)) = nobody("links_that_a_member_of_the_group_plants_lead_root_nowhere")? else { return Ok(()) };
+        let Some((_, group)) = nobody("links_that_a_member_of_the_group_plants_lead_root_nowhere")? else {
+            return Ok(());
+        };
         let node = lab.node(1);
         node.start()?;
         node.stop()?;
@@ -308,7 +314,12 @@ fn links_that_a_member_of_the_group_plants_lead_root_nowhere() {
         for name in ["run", "log"] {
             let (place, aside) = (var.join(name), var.join("aside"));
             fs::create_dir_all(node.home().join("elsewhere"))?;
-            scene.shell(&format!("mv {0} {1}; ln -s {2} {0}", place.display(), aside.display(), node.home().join("elsewhere").display()))?;
+            scene.shell(&format!(
+                "mv {0} {1}; ln -s {2} {0}",
+                place.display(),
+                aside.display(),
+                node.home().join("elsewhere").display()
+            ))?;
             scene.root_at_work()?;
             let written = fs::read_dir(node.home().join("elsewhere"))?.count();
             ensure!(written == 0, "root wrote {written} files where the link {name} leads");
@@ -330,7 +341,9 @@ fn started(pid: u32) -> Result<String> {
 #[test]
 fn numbers_that_a_member_of_the_group_writes_get_nobody_killed() {
     scenario(options(), |lab| {
-        let Some((_, group)) = nobody("numbers_that_a_member_of_the_group_writes_get_nobody_killed")? else { return Ok(()) };
+        let Some((_, group)) = nobody("numbers_that_a_member_of_the_group_writes_get_nobody_killed")? else {
+            return Ok(());
+        };
         let node = lab.node(1);
         node.start()?;
         node.stop()?;

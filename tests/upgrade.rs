@@ -21,7 +21,11 @@ fn install(node: &Node) -> Result<()> {
     std::os::unix::fs::symlink(home::programs()?, build.path().join("release"))?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/install");
     let mut install = Command::new(script);
-    install.args(["--no-build", "--no-user"]).arg(node.home()).env("CARGO_TARGET_DIR", build.path()).env_remove("DESTDIR");
+    install
+        .args(["--no-build", "--no-user"])
+        .arg(node.home())
+        .env("CARGO_TARGET_DIR", build.path())
+        .env_remove("DESTDIR");
     let said = command::finish(&mut install)?;
     ensure!(said.status.success(), "bin/install: {}", String::from_utf8_lossy(&said.stderr));
     Ok(())

@@ -29,7 +29,7 @@ use crate::realtime;
 use crate::reload::Reloaded;
 use crate::waker::{RecordWatch, Waker};
 
-/// How long a daemon that ends waits for what it said and logged last.
+/// How long a daemon that ends, or gives root up, waits for its writers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// One of the three.
@@ -300,6 +300,8 @@ impl Daemon {
             Root::LeftTo(user) => {
                 let priority = if self.config.realtime { realtime::priority(self.program) } else { 0 };
                 let name = &user.name;
+                // It may still have to take its real-time scheduling, and memory is locked with it.
+                let _ = self.database_writer.drain(LAST_WORDS);
                 let locked = pha_sys::privilege::become_user(&user, priority);
                 let locked = locked.with_context(|| format!("cannot become user {name}"))?;
                 let lost =

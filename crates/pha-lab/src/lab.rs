@@ -149,7 +149,12 @@ impl Lab {
         let root = options.root.clone().unwrap_or_else(usual);
         // Not root's alone: a node's programs may become another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        let dir = tempfile::Builder::new().prefix("pha-lab-").permissions(open).tempdir_in(root).context("lab directory")?.keep();
+        let dir = tempfile::Builder::new()
+            .prefix("pha-lab-")
+            .permissions(open)
+            .tempdir_in(root)
+            .context("lab directory")?
+            .keep();
         let broom = if plain { Some(broom(&dir)?) } else { None };
         let mut lab = Self { nodes: Vec::new(), resources: options.resource_lines(), port, plain, broom, dir };
         if !plain {

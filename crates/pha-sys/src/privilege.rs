@@ -60,7 +60,8 @@ pub fn forbid_new_privileges() -> io::Result<()> {
 }
 
 /// Becomes `user`, with its own group and no other, in all threads and for good. Real-time scheduling stays, and threads may
-/// still take it up to `priority`. Locked memory stays where its limit can be lifted; whether that could be.
+/// still take it up to `priority`. Locked memory stays where its limit can be lifted; whether that could be. No other thread
+/// may be about to lock it.
 ///
 /// # Errors
 /// If the kernel refuses. The process may have lost a part of what it had then, and should end.
@@ -68,16 +69,16 @@ pub fn become_user(user: &User, priority: u8) -> io::Result<bool> {
     // Who may not lift a limit has what it allows.
     let _ = lift(Resource::RLIMIT_RTPRIO, priority.into());
     let unlimited = lift(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY).is_ok();
+    if !unlimited {
+        // Under a limit, the next allocation of any thread would fail.
+        munlockall()?;
+    }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     setgroups(&[])?;
     setresgid(gid, gid, gid)?;
     setresuid(uid, uid, uid)?;
     let back = setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0));
     assert!(uid.is_root() || back == Err(Errno::EPERM), "root was given up and came back");
-    if !unlimited {
-        // Under a limit, later allocations would fail. Not before: another thread may still have locked them as root.
-        munlockall()?;
-    }
     Ok(unlimited)
 }
 
