@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use pha_core::BootTime;
 use pha_lab::world::{scenario, skip};
 use pha_lab::{Lab, LabOptions, Node, Onlookers, Program, command};
 use pha_sys::lock;
@@ -184,6 +185,65 @@ fn without_the_user_they_stay_root_and_say_how_to_make_it() {
     });
 }
 
+fn ticks(node: &Node) -> [u64; 3] {
+    let record = node.record();
+    [record.sender.tick, record.receiver.tick, record.supervise.tick]
+        .map(|tick| tick.since(BootTime::ZERO).as_millis() as u64)
+}
+
+/// All three write, one after the other.
+fn all_write(lab: &Lab, node: &Node) -> Result<()> {
+    let before = ticks(node);
+    let newer = || ticks(node).iter().zip(before).all(|(now, before)| *now > before);
+    lab.wait(SOON, "all three have written", newer).map(drop)
+}
+
+#[test]
+fn on_a_full_disk_root_and_the_other_user_write_into_the_same_reserve() {
+    scenario(options(), |lab| {
+        let test = "on_a_full_disk_root_and_the_other_user_write_into_the_same_reserve";
+        let Some(ids) = nobody(test)? else { return Ok(()) };
+        for node in lab.nodes() {
+            let var = node.home().join("var");
+            command::run("mount", ["-t", "tmpfs", "-o", "size=256k,mode=755", "none", &var.to_string_lossy()])?;
+        }
+        let active = lab.start_all()?;
+        lab.nodes().iter().try_for_each(|node| has_no_rights(node, ids))?;
+        let eyes = Onlookers::start(lab)?;
+        for node in lab.nodes() {
+            let _ = command::run("sh", ["-c", &format!("cat /dev/zero >'{}'", node.home().join("var/fill").display())]);
+        }
+        for _ in 0..3 {
+            lab.nodes().iter().try_for_each(|node| all_write(lab, node))?;
+        }
+        lab.node(active).order(&["maintenance", "on"])?;
+        lab.node(active).order(&["maintenance", "off"])?;
+        eyes.saw_nothing_move()
+    });
+}
+
+#[test]
+fn a_folder_that_is_removed_is_shared_again_and_nothing_moves() {
+    // The web service keeps a file of its own there.
+    scenario(options().resources([pha_lab::lab::kept_address()]), |lab| {
+        let Some(ids) = nobody("a_folder_that_is_removed_is_shared_again_and_nothing_moves")? else { return Ok(()) };
+        let active = lab.start_all()?;
+        let (node, var) = (lab.node(active), lab.node(active).home().join("var"));
+        let holders = lab.watch_holders();
+        lab.wait(SOON, "everything is removed", || !var.join("log").exists() || fs::remove_dir_all(&var).is_err())?;
+        all_write(lab, node)?;
+        lab.stays(Duration::from_secs(3), "the same node is active", || node.is_active())?;
+        ensure!(fs::metadata(&var)?.mode() & 0o7777 == 0o2775, "it is not shared");
+        // The old ones make way for those that are found.
+        lab.wait(SOON, "all three are found again", || {
+            node.cli(&["start"]).is_ok_and(|said| said.status.success()) && has_no_rights(node, ids).is_ok()
+        })?;
+        lab.wait(SOON, "all is as before", || lab.wait_settled(Duration::ZERO).is_ok_and(|id| id == active))?;
+        ensure!(holders.spans().iter().all(|span| span.holders == [active]), "{:?}", holders.spans());
+        Ok(())
+    });
+}
+
 /// `pha-cli` in a place that everybody can reach.
 fn common_cli(node: &Node) -> Result<PathBuf> {
     let path = node.home().join("pha-cli");
@@ -253,6 +313,8 @@ fn everybody_may_look_members_of_the_group_may_order_and_only_root_may_start() {
         lab.nodes().iter().try_for_each(Node::stop)?;
         let said = cli_says(other, group, &["res", "stop"], NO_PERM)?;
         ensure!(said.contains("'res stop' is for root") && other.holds_address(), "{said}");
+        other.order(&["res", "stop"])?;
+        ensure!(!other.holds_address(), "root could not stop it either");
         Ok(())
     });
 }

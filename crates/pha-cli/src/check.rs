@@ -65,6 +65,7 @@ fn find(session: &Session) -> Findings {
 fn rights(findings: &mut Findings, session: &Session, config: &Config) {
     if session.administers() {
         findings.problems.extend(realtime::problem(config));
+        findings.problems.extend(privilege::key_problem(&session.home, config));
         let stays = is_root().then(|| privilege::problem(&session.home, config)).flatten();
         let place = config.file.display();
         findings.warnings.extend(stays.map(|why| format!("{place}: pha-sender and pha-receiver stay root: {why}")));

@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use pha_config::{Config, Home};
@@ -149,6 +150,18 @@ fn daemon_user(config: &Config) -> Result<Option<User>, String> {
         }
         Err(error) => Err(format!("user {name} cannot be looked for: {error}")),
     }
+}
+
+/// What is wrong with the owner of the key, with the remedy: only root and `DAEMON_USER` may have it in their hands.
+#[must_use]
+pub fn key_problem(home: &Home, config: &Config) -> Option<String> {
+    let key = home.authkey();
+    let owner = fs::metadata(&key).ok().filter(|_| privilege::is_root())?.uid();
+    let user = daemon_user(config).ok().flatten();
+    let fine = owner == 0 || user.is_some_and(|user| user.uid == owner);
+    let shown = key.display();
+    (!fine)
+        .then(|| format!("{shown}: {shown} belongs to another user (id {owner}), who can write it: chown root {shown}"))
 }
 
 /// For `check`: why sender and receiver, started as root, would stay it on this machine, with the remedy. Changes nothing.

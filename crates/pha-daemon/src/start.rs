@@ -219,7 +219,10 @@ fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
         (exit::SOFTWARE, message) => Refusal::new(exit::CONFIG, message),
         (code, message) => Refusal::new(code, message),
     })?;
-    Ok((home, config, me))
+    match privilege::key_problem(&home, &config) {
+        Some(problem) => Err(Refusal::new(exit::CONFIG, problem)),
+        None => Ok((home, config, me)),
+    }
 }
 
 fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daemon, Refusal> {

@@ -97,6 +97,8 @@ impl LabOptions {
         let names: Vec<String> = (1..=self.nodes).map(|id| format!("lb{id}")).collect();
         let address = |id| if self.plain { format!("127.0.77.{id}") } else { network::node_address(id) };
         let common = ["DEBUG=0", "DAEMON=1", "PINGTIMEOUT=0.5", "SUPERVISE_INT=2000", "CLUSTER=lab"];
+        // Whoever is a user of this machine.
+        let common = common.into_iter().chain(["DAEMON_USER=root"]);
         let mut config = ConfigText::default().with_all(common).with(&format!("PORT={port}"));
         config = config.with(&format!("NODES={}", names.join(" ")));
         for (name, id) in names.iter().zip(1..) {

@@ -63,8 +63,8 @@ impl PidFile {
     }
 
     /// Puts the file back if somebody removed it, with its directory: without it a second daemon could start beside this
-    /// one, and nobody would find this one to stop it. True if it was gone. Who has given root up cannot, and still notices a
-    /// second daemon.
+    /// one, and nobody would find this one to stop it. True if it was gone. Who has given root up cannot, and gives way to the
+    /// next one that is started.
     ///
     /// # Errors
     /// [`PidFileError::AlreadyRunning`] if a second daemon has started already; else the file is as it was.
@@ -76,7 +76,8 @@ impl PidFile {
             fs::create_dir_all(dir)?;
         }
         *self = match Self::take(&self.path) {
-            Err(PidFileError::Io(_)) if is_held(&self.path).unwrap_or(false) => {
+            // Only who is started after this one makes a file that this one may not open.
+            Err(PidFileError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied && self.path.exists() => {
                 return Err(PidFileError::AlreadyRunning { pid: running(&self.path).unwrap_or(0) });
             }
             taken => taken?,
