@@ -190,7 +190,8 @@ fn every_defence_of_the_threat_model_names_tests_that_exist() {
         if tests.is_empty() {
             faults.push(format!("{}: no test proves it", row[0]));
         }
-        faults.extend(tests.iter().filter_map(|test| Some(format!("{}: {}", row[0], find_test(test, &sources).err()?))));
+        faults
+            .extend(tests.iter().filter_map(|test| Some(format!("{}: {}", row[0], find_test(test, &sources).err()?))));
     }
     assert!(faults.is_empty(), "docs/threat-model.md:\n{}", faults.join("\n"));
 }

@@ -9,7 +9,7 @@ use crate::home::Home;
 use crate::problem::{ConfigErrors, Problem, Wrong};
 use crate::reader::Reader;
 use crate::value::{
-    absolute_path, addresses, choice, cluster, digit, fractional, milliseconds, seconds, switch, whole,
+    absolute_path, addresses, choice, cluster, digit, fractional, milliseconds, seconds, switch, user, whole,
 };
 use crate::{nodes, resources, times};
 
@@ -72,6 +72,7 @@ fn defaults(file: &Path) -> Config {
         gateways: Vec::new(),
         profile: Profile::Usual,
         realtime: true,
+        daemon_user: "pha".to_owned(),
         heartbeat_interval: ms(200),
         dead_time: ms(600),
         init_dead: ms(1200),
@@ -114,6 +115,7 @@ fn read_program(reader: &mut Reader, config: &mut Config) {
     reader.read("TRACE_SIZE", &mut config.trace_size, |text| whole::<u64>(text, 0..=64, " MiB").map(|size| size << 20));
     reader.read("WITNESS", &mut config.witness, switch);
     reader.read("REALTIME", &mut config.realtime, |text| choice(text, &[("auto", true), ("off", false)]));
+    reader.read("DAEMON_USER", &mut config.daemon_user, user);
     reader.read("SPLIT", &mut config.split, split);
 }
 

@@ -26,5 +26,9 @@ pub struct Arguments {
 /// Runs until it is told to end; the result is the exit code.
 #[must_use]
 pub fn run(arguments: &Arguments) -> i32 {
-    pha_daemon::run(Program::Receiver, &arguments.options, |daemon| daemon::Receiver::new(daemon)?.run(daemon))
+    pha_daemon::run(Program::Receiver, &arguments.options, |daemon| {
+        let mut receiver = daemon::Receiver::new(daemon)?;
+        daemon.give_up_root()?;
+        receiver.run(daemon)
+    })
 }

@@ -22,6 +22,7 @@ ADDR_lb1=10.0.0.1
 ADDR_lb2=10.0.0.2
 GW=10.0.0.254
 REALTIME=off
+DAEMON_USER=root
 RES_service=httpd
 RES_ipaddr=10.0.0.20/24 eth0
 ";
