@@ -234,12 +234,11 @@ pub(crate) fn not_down(view: &View, names: &[String]) -> String {
     up.collect::<Vec<_>>().join(", ")
 }
 
-/// `reload`: SIGHUP to all three.
+/// `reload`: SIGHUP to all three; first to the receiver, which must know a key before somebody is spoken to with it.
 pub(crate) fn reload(session: &Session) -> Result<(), Failure> {
     session.demand_administrator("reload")?;
     session.member()?;
-    let running: Vec<_> =
-        DISPLAY_ORDER.iter().filter_map(|program| Some((*program, pid(session, *program)?))).collect();
+    let running: Vec<_> = START_ORDER.iter().filter_map(|program| Some((*program, pid(session, *program)?))).collect();
     if running.is_empty() {
         return Err(Failure::new(UNAVAILABLE, "pha does not run here: 'start' reads the configuration"));
     }

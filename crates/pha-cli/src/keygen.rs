@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use pha_core::report::PeerReport;
+use pha_config::{Auth, Node};
 use pha_sys::exit;
 use pha_wire::{Key, Keyring};
 
@@ -16,35 +16,47 @@ use crate::session::Session;
 /// One key in 255 has the name of the one that is there, so this many have not.
 const ATTEMPTS: u32 = 100;
 
-/// Writes the first key, mode 0600, and says what to do with it. A key that is there stays, unless `force` is given.
+/// Writes the first key, mode 0600, and says what to do with it. A key that is there stays, unless `force` is given. Where pha
+/// runs, nothing is written before the nodes can bear it.
 pub(crate) fn create(session: &Session, force: bool) -> Result<(), Failure> {
     let path = session.home.authkey();
-    let shown = path.display();
-    if !force && path.exists() {
+    let (shown, exists) = (path.display(), path.exists());
+    if exists && !force {
         let text = format!(
             "{shown} exists and stays: --rotate puts a new key before it, without an interruption; --force replaces it"
         );
         return Err(Failure::new(exit::CANT_CREATE, text));
     }
+    if let Some(first) = to_be_done_first(session, exists) {
+        return Err(Failure::new(UNAVAILABLE, first));
+    }
     save(&path, &ring_with(None)?)?;
-    let copy = copy(&path);
-    let next = if force {
-        format!(
-            "It replaces what was there. Nodes with different keys do not hear each other, and must not act on that:\n\
-             1. {copy}\n\
-             2. 'maintenance on' on every node\n\
-             3. 'reload' on every node\n\
-             4. as soon as 'status' shows the peers alive, 'maintenance off' on every node"
-        )
-    } else {
-        format!(
-            "1. {copy}\n\
-             If pha runs already, nothing is interrupted if then\n\
-             2. AUTH=rollout is written into etc/config of every node, and 'reload' typed there: it signs, and hears who does not\n\
-             3. as soon as 'status' on no node says that a peer does not sign, that line is removed everywhere, and 'reload' typed"
-        )
-    };
-    print(&format!("a new key is in {shown}.\n{next}"))
+    let (copy, next) = (copy(&path), if exists { REPLACED } else { FIRST });
+    print(&format!("a new key is in {shown}. Now:\n1. {copy}\n{next}"))
+}
+
+const FIRST: &str = "\
+If pha runs there already:
+2. 'reload' on every node, in any order
+3. as soon as 'status' on every node says that every peer signs: remove AUTH=rollout everywhere, and 'reload'";
+
+const REPLACED: &str = "\
+2. 'reload' on every node
+3. as soon as 'status' shows the peers alive: 'maintenance off' on every node";
+
+/// What a running pair needs before there is a key in the file: a receiver that starts anew would hear nobody who does not sign
+/// with it.
+fn to_be_done_first(session: &Session, replaces: bool) -> Option<&'static str> {
+    let record = session.database().read().ok().filter(|record| record.receiver.pid != 0)?;
+    if replaces {
+        let needed = "nodes with different keys do not hear each other: 'maintenance on' on every node first, then --force \
+                      again; or use --rotate, which needs none";
+        return (!record.operator.wishes.maintenance).then_some(needed);
+    }
+    let needed = "pha runs here without a key: write AUTH=rollout into etc/config of every node and 'reload' there first, so \
+                  that a node with a key still hears one without; then 'keygen' again";
+    let arms = session.config().is_ok_and(|config| config.auth == Auth::Auto);
+    arms.then_some(needed)
 }
 
 /// Puts a new key before the one that is there, and says what to do next.
@@ -80,13 +92,12 @@ pub(crate) fn retire(session: &Session, force: bool) -> Result<(), Failure> {
         ));
     }
     let receiver = session.database().read().map_err(|error| Failure::new(exit::IO_ERR, error.to_string()))?.receiver;
-    let signs =
-        |peer: &PeerReport| receiver.contacts.get(&peer.node).is_some_and(|contact| contact.dialect.signer == id);
-    if let Some(peer) = receiver.peers.iter().find(|peer| !force && !signs(peer)) {
-        let name = session.name_of(peer.node);
+    let signs = |peer: &&Node| receiver.contacts.get(&peer.id).is_some_and(|contact| contact.dialect.signer == id);
+    if let Some(peer) = session.peers().iter().find(|peer| !force && !signs(peer)) {
         let text = format!(
-            "{name} was not heard to sign with {id:02x}, and could not be heard any more: copy {shown} there and 'reload' it; \
-             --force removes the older key all the same"
+            "{} was not heard to sign with {id:02x}, and could not be heard any more: copy {shown} there and 'reload' it; \
+             --force removes the older key all the same",
+            peer.name
         );
         return Err(Failure::new(UNAVAILABLE, text));
     }

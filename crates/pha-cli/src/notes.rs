@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pha_core::Word;
 use pha_core::report::{Liveness, PeerReport, ResourceState};
+use pha_wire::VERSION;
 
 use crate::programs::{DISPLAY_ORDER, Program, file_name};
 use crate::session::Session;
@@ -101,10 +102,12 @@ fn peer_notes(session: &Session, view: &View, peer: &PeerReport) -> Vec<String> 
         notes
             .push(format!("{name} was stopped and left its resources running: if it is really down, restart pha here"));
     }
-    if peer.config_differs {
+    let old = view.record.receiver.contacts.get(&peer.node).is_some_and(|contact| contact.dialect.version < VERSION);
+    // What makes up the hash may differ between versions.
+    if peer.config_differs && !old {
         notes.push(format!("etc/config of {name} differs from this node's: make NODES, RES_ and the times the same, then 'reload' on both"));
     }
-    notes.extend(signing::peer_note(&view.record.receiver, peer, &name));
+    notes.extend(signing::peer_notes(&view.record.receiver, peer, &name));
     let long_heard = peer.liveness == Liveness::Alive && view.now.since(peer.liveness_since) > ONE_WAY_AFTER;
     let sender = &view.record.sender;
     if long_heard && sender.running && peer.hears_us.incarnation != sender.incarnation {
@@ -172,7 +175,7 @@ mod tests {
         let mut view = samples::active_with_standby();
         view.record.receiver.signers.clear();
         let told = notes(&session, &view).join("\n");
-        assert!(told.contains("not in use yet, 'reload'") && told.contains("'check', then 'reload'"), "{told}");
+        assert!(told.contains("not in use yet") && told.contains("'check', then 'reload'"), "{told}");
         // A daemon that was started just now has read both.
         view.record.receiver.signers.push(samples::KEY);
         view.record.supervise.config_loaded = view.now;

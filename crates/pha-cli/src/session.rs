@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use pha_config::{Auth, Config, ConfigErrors, Home};
+use pha_config::{Auth, Config, ConfigErrors, Home, Node};
 use pha_core::NodeId;
 use pha_status::Database;
 use pha_sys::volatile::is_writable;
@@ -157,6 +157,12 @@ impl Session {
     /// Names of the other nodes.
     pub(crate) fn peer_names(&self) -> Vec<String> {
         self.node_names().into_iter().filter(|name| *name != self.node).collect()
+    }
+
+    /// Every other node; none while the configuration is broken.
+    pub(crate) fn peers(&self) -> Vec<Node> {
+        let Ok(config) = &self.config else { return Vec::new() };
+        config.nodes.iter().filter(|node| node.name != self.node).cloned().collect()
     }
 
     /// Names of all nodes.

@@ -8,28 +8,31 @@ use pha_wire::VERSION;
 use crate::session::Session;
 
 /// A peer that cannot be spoken to as this node would like to.
-pub(crate) fn peer_note(receiver: &ReceiverSection, peer: &PeerReport, name: &str) -> Option<String> {
+pub(crate) fn peer_notes(receiver: &ReceiverSection, peer: &PeerReport, name: &str) -> Vec<String> {
     let heard = matches!(peer.liveness, Liveness::Alive | Liveness::Suspect);
-    let Dialect { version, signer: key } = receiver.contacts.get(&peer.node).filter(|_| heard)?.dialect;
-    let best = *receiver.signers.first().unwrap_or(&key);
-    if version < VERSION {
-        return Some(format!("{name} runs an older version of pha: upgrade it, too"));
-    }
-    match key {
-        _ if key == best => None,
+    let Some(contact) = receiver.contacts.get(&peer.node).filter(|_| heard) else { return Vec::new() };
+    let Dialect { version, signer } = contact.dialect;
+    let best = *receiver.signers.first().unwrap_or(&signer);
+    let old = (version < VERSION).then(|| format!("{name} runs an older version of pha: upgrade it, too"));
+    let other = match signer {
+        _ if signer == best => None,
         0 => Some(format!("{name} does not sign its heartbeats: copy etc/authkey there, then 'reload' it")),
-        _ => Some(format!("{name} signs with key {key:02x}, not {best:02x}: copy etc/authkey there, then 'reload' it")),
-    }
+        _ => Some(format!(
+            "{name} signs with key {signer:02x}, not {best:02x}: copy etc/authkey there, then 'reload' it"
+        )),
+    };
+    old.into_iter().chain(other).collect()
 }
 
-/// This node: no key in use, or the next step.
+/// This node: no key in use, or the next step of a change of keys.
 pub(crate) fn own_note(session: &Session, receiver: &ReceiverSection) -> Option<String> {
-    let every_peer_signs_with = |id: u8| receiver.contacts.values().all(|contact| contact.dialect.signer == id);
+    let signs = |peer: &PeerReport, id| receiver.contacts.get(&peer.node).is_some_and(|one| one.dialect.signer == id);
+    let every_peer_signs_with = |id: u8| receiver.peers.iter().all(|peer| signs(peer, id));
     let text = match receiver.signers.as_slice() {
         [] if receiver.pid == 0 && session.has_key() => return None,
         [] if session.has_key() => {
-            "heartbeats are not authenticated: the key in etc/authkey is not in use yet, 'reload' reads it; with AUTH=rollout on \
-             every node nothing is interrupted"
+            "heartbeats are not authenticated: the key in etc/authkey is not in use yet. Write AUTH=rollout into etc/config of \
+             every node, then 'reload' there"
         }
         [] => "heartbeats are not authenticated: 'keygen' writes a key and says how to bring it to every node",
         [id, ..] if !receiver.authentic && every_peer_signs_with(*id) => {
@@ -53,10 +56,10 @@ mod tests {
     use super::*;
     use crate::samples::{self, KEY};
 
-    fn said(change: impl FnOnce(&mut ReceiverSection)) -> (Option<String>, Option<String>) {
+    fn said(change: impl FnOnce(&mut ReceiverSection)) -> (Option<String>, Vec<String>) {
         let mut receiver = samples::active_with_standby().record.receiver;
         change(&mut receiver);
-        (own_note(&Session::sample(), &receiver), peer_note(&receiver, &receiver.peers[0], "lb2"))
+        (own_note(&Session::sample(), &receiver), peer_notes(&receiver, &receiver.peers[0], "lb2"))
     }
 
     fn speaks(receiver: &mut ReceiverSection, version: u8, key: u8) {
@@ -65,13 +68,13 @@ mod tests {
 
     #[test]
     fn a_pair_that_signs_with_one_key_has_nothing_to_do() {
-        assert_eq!(said(|_| ()), (None, None));
+        assert_eq!(said(|_| ()), (None, Vec::new()));
     }
 
     #[test]
     fn missing_keys_name_their_remedy() {
         let (own, peer) = said(|receiver| (receiver.signers, receiver.authentic) = (Vec::new(), false));
-        assert!(own.is_some_and(|note| note.contains("'keygen'")) && peer.is_none());
+        assert!(own.is_some_and(|note| note.contains("'keygen'")) && peer.is_empty());
     }
 
     #[test]
@@ -83,9 +86,9 @@ mod tests {
             })
         };
         assert!(rollout(0).0.is_some_and(|note| note.contains("forge")));
-        assert!(rollout(0).1.is_some_and(|note| note.contains("does not sign")));
+        assert!(rollout(0).1.concat().contains("does not sign"));
         assert!(rollout(KEY).0.is_some_and(|note| note.contains("remove it")));
-        assert_eq!(rollout(KEY).1, None);
+        assert!(rollout(KEY).1.is_empty());
         let rotation = |key| {
             said(move |receiver| {
                 receiver.signers = vec![KEY, 0xa7];
@@ -93,18 +96,29 @@ mod tests {
             })
         };
         assert_eq!(rotation(0xa7).0, None);
-        assert!(rotation(0xa7).1.is_some_and(|note| note.contains("signs with key a7, not 3f")));
+        assert!(rotation(0xa7).1.concat().contains("signs with key a7, not 3f"));
         assert!(rotation(KEY).0.is_some_and(|note| note.contains("'keygen --retire' removes the older one, a7")));
+    }
+
+    #[test]
+    fn a_peer_that_was_not_heard_has_not_signed() {
+        let unheard = |receiver: &mut ReceiverSection| {
+            receiver.signers = vec![KEY, 0xa7];
+            receiver.contacts.clear();
+        };
+        assert_eq!(said(unheard).0, None);
     }
 
     #[test]
     fn an_older_peer_is_to_be_upgraded_unless_it_is_gone() {
         let old = |receiver: &mut ReceiverSection| speaks(receiver, VERSION - 1, KEY);
-        assert!(said(old).1.is_some_and(|note| note.contains("older version")));
+        assert!(said(old).1.concat().contains("older version"));
+        // It may lack the key as well.
+        assert_eq!(said(|receiver| speaks(receiver, VERSION - 1, 0)).1.len(), 2);
         let gone = |receiver: &mut ReceiverSection| {
             old(receiver);
             receiver.peers[0].liveness = Liveness::Dead;
         };
-        assert_eq!(said(gone).1, None);
+        assert!(said(gone).1.is_empty());
     }
 }

@@ -42,6 +42,11 @@ pub fn reload(daemon: &mut Daemon, codec: &mut Codec) -> bool {
     daemon.config = reloaded.config;
     match self::codec(&daemon.home, &daemon.config) {
         Ok(new) if new == *codec => false,
+        Ok(new) if new.signers().is_empty() && !codec.signers().is_empty() && daemon.config.auth != Auth::Off => {
+            let path = daemon.home.authkey_in_use();
+            log::error!("{} is gone, the keys in use stay: put it back, or write AUTH=off", path.display());
+            false
+        }
         Ok(new) => {
             log::info!("heartbeats are signed with {}", name(new.best().signer));
             *codec = new;

@@ -42,7 +42,7 @@ impl Receiver {
         let now = now();
         Ok(Self {
             ears,
-            peers: Peers::new(&daemon.config, &daemon.me, &daemon.database, (resolver, &known), now),
+            peers: Peers::new(&daemon.config, &daemon.me, &codec, &daemon.database, (resolver, &known), now),
             codec,
             publisher: Publisher::new(daemon)?,
             patience: daemon.config.heartbeat_interval / PATIENCE,
@@ -70,15 +70,13 @@ impl Receiver {
             if !more {
                 self.peers.deadline_passed(&self.codec, now);
             }
-            if woken.hangup {
-                key::reload(daemon, &mut self.codec);
-            }
+            let other_keys = woken.hangup && self.reload(daemon);
             if woken.terminate {
                 self.publish(0, now);
                 self.peers.end_trace(now);
                 return Ok(());
             }
-            let news = self.peers.speak_anew() | brings_news(&self.published, self.peers.reports());
+            let news = other_keys | self.peers.speak_anew() | brings_news(&self.published, self.peers.reports());
             if news {
                 self.publish(std::process::id(), now);
                 self.peers.hurry_trace(now);
@@ -88,6 +86,16 @@ impl Receiver {
             }
             self.peers.flush_trace(now);
         }
+    }
+
+    /// Whether there are other keys now.
+    fn reload(&mut self, daemon: &mut Daemon) -> bool {
+        let was_authentic = self.codec.is_authentic();
+        let other_keys = key::reload(daemon, &mut self.codec);
+        if self.codec.is_authentic() && !was_authentic {
+            self.peers.distrust();
+        }
+        other_keys
     }
 
     fn next_deadline(&self) -> BootTime {

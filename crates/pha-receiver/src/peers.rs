@@ -50,6 +50,7 @@ impl Peers {
     pub fn new(
         config: &Config,
         me: &Node,
+        codec: &Codec,
         database: &Arc<Database>,
         names: (Resolver, &Addresses),
         now: BootTime,
@@ -67,6 +68,9 @@ impl Peers {
         let others = config.nodes.iter().filter(|node| node.id != me.id);
         let unheard = |node: &Node| PeerDetector::new(node.id, Vec::new(), config_hash, settings, now);
         let detectors = Detectors::new(others.clone().map(unheard).collect());
+        // What anybody may have said is nothing to compare with.
+        let believed = before.authentic || !codec.is_authentic();
+        let before = if believed { before } else { ReceiverSection::default() };
         let heard = |id: NodeId| before.contacts.get(&id).map(|contact| contact.serial);
         let heard_since_boot = |id| before.peers.iter().any(|report| report.node == id && report.heard_at.is_some());
         let peers = others
@@ -83,8 +87,9 @@ impl Peers {
             peers,
             detectors,
             recorder: Recorder::off(),
-            contacts: Contacts::resumed(before.contacts),
-            freshness: Freshness::new(Arc::clone(database), now + config.init_dead / 2),
+            contacts: Contacts::resumed(before.contacts, config),
+            // Who is believed then has a dead time left to be heard in.
+            freshness: Freshness::new(Arc::clone(database), now + config.init_dead.saturating_sub(config.dead_time)),
             settings,
             config_hash,
             drops: BTreeMap::new(),
@@ -117,12 +122,15 @@ impl Peers {
         let peer = self.peers.iter().position(|peer| peer.node.id == heartbeat.node).ok_or(DropReason::UnknownNode)?;
         let Peer { addresses, guard, fresh, .. } = &mut self.peers[peer];
         let link = addresses.iter().position(|address| *address == from).ok_or(DropReason::UnknownNode)?;
-        if !*fresh && codec.is_authentic() && !self.freshness.is_shown_by(&heartbeat, now) {
+        if !*fresh && codec.is_authentic() {
+            let newer = heartbeat.serial > self.contacts.serial(heartbeat.node);
             // Told what was heard of it, it can show more.
             self.contacts.note(codec, &heartbeat, dialect);
-            return Ok(());
+            *fresh = self.freshness.is_over(now) || (newer && self.freshness.is_shown_by(&heartbeat));
+            if !*fresh {
+                return Ok(());
+            }
         }
-        *fresh = true;
         let arrival = match guard.accept(link, heartbeat.serial)? {
             Accept::Newest => Arrival::Newest,
             Accept::OtherLink => Arrival::Copy,
@@ -183,6 +191,15 @@ impl Peers {
     /// For the status database: what peers spoke.
     pub const fn contacts(&self) -> &BTreeMap<NodeId, Contact> {
         self.contacts.all()
+    }
+
+    /// From now on only holders of a key are heard: what anybody may have said before counts no more.
+    pub fn distrust(&mut self) {
+        self.contacts.forget_serials();
+        for peer in &mut self.peers {
+            peer.guard.forget();
+            peer.fresh = false;
+        }
     }
 
     /// See [`Contacts::are_news`].

@@ -8,7 +8,7 @@ use pha_core::heartbeat::Saying;
 use pha_core::{Serial, Word};
 use pha_status::{Contact, Durability, Patience, SenderSection};
 use pha_sys::allocations::counted;
-use pha_wire::{Key, Keyring, OLDEST, Trust};
+use pha_wire::{Key, Keyring, OLDEST, Trust, VERSION};
 
 use super::*;
 
@@ -26,10 +26,10 @@ fn at(ms: u64) -> BootTime {
     BootTime::ZERO + Duration::from_millis(10_000 + ms)
 }
 
-fn peers(database: &Arc<Database>) -> Peers {
+fn peers(codec: &Codec, database: &Arc<Database>) -> Peers {
     let config = config();
     let (resolver, known) = Resolver::start(&config.nodes);
-    Peers::new(&config, &config.nodes[0], database, (resolver, &known), at(0))
+    Peers::new(&config, &config.nodes[0], codec, database, (resolver, &known), at(0))
 }
 
 fn heartbeat(incarnation: u64, sequence: u64) -> Heartbeat {
@@ -85,7 +85,7 @@ fn after_a_boot_a_peer_is_heard_when_it_tells_of_a_heartbeat_of_this_boot_or_aft
     let dir = tempfile::tempdir().unwrap();
     let database = database(dir.path(), ReceiverSection::default());
     let codec = holders(key(1).into());
-    let mut heard = peers(&database);
+    let mut heard = peers(&codec, &database);
     for (sequence, told) in [(1, 0), (2, OURS - 1), (3, OURS + 1)] {
         say(&mut heard, &codec, codec.best(), tells_of(told, heartbeat(5, sequence)), at(100));
         assert_eq!((liveness(&heard), heard.drops().len()), (Liveness::Unheard, 0));
@@ -97,18 +97,18 @@ fn after_a_boot_a_peer_is_heard_when_it_tells_of_a_heartbeat_of_this_boot_or_aft
     say(&mut heard, &codec, codec.best(), heartbeat(5, 5), at(200));
     assert_eq!(heard.reports().next().unwrap().serial.sequence, 5);
 
-    let half = u64::try_from((config().init_dead / 2).as_millis()).unwrap();
-    let mut deaf_peer = peers(&database);
-    say(&mut deaf_peer, &codec, codec.best(), heartbeat(5, 1), at(half - 1));
+    let until = u64::try_from((config().init_dead - config().dead_time).as_millis()).unwrap();
+    let mut deaf_peer = peers(&codec, &database);
+    say(&mut deaf_peer, &codec, codec.best(), heartbeat(5, 1), at(until - 1));
     assert_eq!(liveness(&deaf_peer), Liveness::Unheard);
-    say(&mut deaf_peer, &codec, codec.best(), heartbeat(5, 2), at(half));
+    say(&mut deaf_peer, &codec, codec.best(), heartbeat(5, 2), at(until));
     assert_eq!(liveness(&deaf_peer), Liveness::Alive);
 }
 
 #[test]
 fn without_a_key_nothing_shows_anything() {
     let codec = Codec::new(&config().cluster, Trust::Anybody);
-    let mut peers = peers(&nowhere());
+    let mut peers = peers(&codec, &nowhere());
     say(&mut peers, &codec, codec.best(), heartbeat(5, 1), at(0));
     assert_eq!(liveness(&peers), Liveness::Alive);
 }
@@ -117,13 +117,14 @@ fn without_a_key_nothing_shows_anything() {
 fn what_was_recorded_before_a_restart_of_the_receiver_or_the_machine_is_a_replay() {
     let dir = tempfile::tempdir().unwrap();
     let codec = holders(key(1).into());
-    let first = peers(&nowhere()).reports().next().unwrap().clone();
+    let first = peers(&codec, &nowhere()).reports().next().unwrap().clone();
     let of_this_boot = vec![PeerReport { heard_at: Some(at(0)), ..first }];
     for (before, fresh) in [(of_this_boot, true), (Vec::new(), false)] {
-        let section = ReceiverSection { peers: before, contacts: contacts(5, 40), ..ReceiverSection::default() };
+        let section =
+            ReceiverSection { peers: before, contacts: contacts(5, 40), authentic: true, ..ReceiverSection::default() };
         let database = database(dir.path(), section);
         for (incarnation, sequence, expected) in [(4, 99, 0), (5, 39, 0), (5, 41, 41)] {
-            let mut peers = peers(&database);
+            let mut peers = peers(&codec, &database);
             let said = heartbeat(incarnation, sequence);
             let said = if fresh { said } else { tells_of(OURS, said) };
             say(&mut peers, &codec, codec.best(), said, at(10));
@@ -133,10 +134,44 @@ fn what_was_recorded_before_a_restart_of_the_receiver_or_the_machine_is_a_replay
 }
 
 #[test]
+fn what_anybody_may_have_said_keeps_no_holder_of_a_key_from_being_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, codec) = (Codec::new(&config().cluster, Trust::Untagged(key(1).into())), holders(key(1).into()));
+    let untagged = Dialect { version: VERSION, signer: 0 };
+    let database_then = database(dir.path(), ReceiverSection::default());
+    let real = |sequence| tells_of(OURS, heartbeat(5, sequence));
+    // The key comes into force while the receiver runs.
+    let mut before = peers(&open, &database_then);
+    say(&mut before, &open, untagged, heartbeat(u64::MAX, 1), at(0));
+    before.distrust();
+    say(&mut before, &codec, codec.best(), heartbeat(5, 1), at(100));
+    assert_eq!(before.reports().next().unwrap().serial.incarnation, u64::MAX, "it has to show that it is fresh");
+    say(&mut before, &codec, codec.best(), real(2), at(100));
+    assert_eq!(before.reports().next().unwrap().serial.incarnation, 5);
+    // Or with a restart of it.
+    let section = ReceiverSection { contacts: contacts(u64::MAX, 1), ..ReceiverSection::default() };
+    let mut after = peers(&codec, &database(dir.path(), section));
+    say(&mut after, &codec, codec.best(), real(3), at(100));
+    assert_eq!(after.reports().next().unwrap().serial.sequence, 3);
+}
+
+#[test]
+fn while_a_peer_is_not_fresh_only_what_is_newer_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let codec = holders(key(1).into());
+    let section = ReceiverSection { contacts: contacts(5, 40), authentic: true, ..ReceiverSection::default() };
+    let mut peers = peers(&codec, &database(dir.path(), section));
+    say(&mut peers, &codec, codec.best(), tells_of(OURS, heartbeat(5, 40)), at(100));
+    assert_eq!((liveness(&peers), peers.drops().len()), (Liveness::Unheard, 0));
+    say(&mut peers, &codec, codec.best(), tells_of(OURS, heartbeat(5, 41)), at(100));
+    assert_eq!(liveness(&peers), Liveness::Alive);
+}
+
+#[test]
 fn what_a_peer_speaks_now_and_then_it_understands_until_it_starts_anew() {
     let codec = holders(Keyring::new(key(1), Some(key(2))).unwrap());
     let (best, old) = (codec.best(), Dialect { version: OLDEST, signer: key(2).id() });
-    let mut peers = peers(&nowhere());
+    let mut peers = peers(&codec, &nowhere());
     let now = at(60_000);
     let expected = [
         (5, 1, old, old, true),
@@ -145,6 +180,7 @@ fn what_a_peer_speaks_now_and_then_it_understands_until_it_starts_anew() {
         (5, 4, old, best, false),
         (6, 1, old, old, true),
         (5, 5, best, old, false),
+        (7, 1, old, old, true),
     ];
     for (incarnation, sequence, spoken, known, news) in expected {
         say(&mut peers, &codec, spoken, heartbeat(incarnation, sequence), now);
@@ -158,7 +194,7 @@ fn a_heartbeat_without_news_allocates_nothing() {
     let config = config();
     let (codec, from) = (Codec::new(&config.cluster, Trust::Anybody), "127.0.0.2".parse().unwrap());
     let mut now = at(0);
-    let mut peers = peers(&nowhere());
+    let mut peers = peers(&codec, &nowhere());
     let mut published = Vec::new();
     for sequence in 1..=5 {
         now = now + config.heartbeat_interval;

@@ -107,7 +107,8 @@ impl Sender {
 
     /// Later than any before, also if the status database was lost.
     fn begin_incarnation(&mut self) {
-        let incarnation = self.record.sender.incarnation.saturating_add(1).max(wall_clock());
+        let last = self.record.sender.incarnation.max(self.section.incarnation);
+        let incarnation = last.saturating_add(1).max(wall_clock());
         self.serial = Serial { incarnation, sequence: 0 };
         self.section.incarnation = incarnation;
     }
@@ -145,7 +146,7 @@ impl Sender {
                 let said = supervise.report.as_ref().map(|report| Said::from_report(report, supervise.tick));
                 let input = BeatInput::RecordChanged { said, peers: record.receiver.peers.clone() };
                 self.recorder.feed(&mut self.beat, input, now());
-                self.record = record;
+                self.take(record);
             }
             Err(error) => log::error!("{error}; what was said before stays said"),
         }
@@ -177,7 +178,9 @@ impl Sender {
             let hears_us = report.is_some_and(|report| report.has_heard(serial, trusted));
             (codec.encode(&heartbeat, dialect), hears_us)
         };
-        let (best, usual) = (codec.best(), |peer| codec.answer_to(contact(peer).dialect));
+        // Nobody is to answer with a key that this node's receiver has not read yet.
+        let best = codec.best_of(&record.receiver.signers);
+        let usual = |peer| codec.answer_to(contact(peer).dialect, best);
         if serial.sequence % OFFER == 1 {
             // First: who understands both is to hear this one, and takes the other for its copy.
             self.routes.send(|peer| (usual(peer) != best).then(|| said_to(peer, best)));
@@ -216,8 +219,19 @@ impl Sender {
 
     fn note(&mut self, published: Option<Published>) {
         if let Some(Published::Written(record)) = published {
-            self.record = *record;
+            self.take(*record);
         }
+    }
+
+    /// What peers understand is known also while the receiver's section is missing: a database that was lost is made anew by
+    /// whoever writes first.
+    fn take(&mut self, mut record: Record) {
+        let (new, known) = (&mut record.receiver, &mut self.record.receiver);
+        if new.pid == 0 && new.contacts.is_empty() {
+            new.contacts = std::mem::take(&mut known.contacts);
+            new.signers = std::mem::take(&mut known.signers);
+        }
+        self.record = record;
     }
 }
 

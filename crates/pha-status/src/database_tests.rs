@@ -220,7 +220,7 @@ fn the_readable_part_ends_where_the_record_begins() {
     set_pid(&database, 7).unwrap();
     let output = std::process::Command::new("sed").arg("/^--$/q").arg(database.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("#pha-status 1 ") && text.ends_with("\n--\n"), "{text}");
+    assert!(text.starts_with("#pha-status 2 ") && text.ends_with("\n--\n"), "{text}");
     assert!(text.contains("\nSENDER_PID='7'\n"), "{text}");
 }
 

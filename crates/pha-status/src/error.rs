@@ -62,7 +62,7 @@ pub enum Defect {
     #[error("not a status file of pha")]
     NotOurs,
     /// Another version of pha wrote it.
-    #[error("a status file of version {found}; this program reads version {VERSION}")]
+    #[error("a status file of version {found}; this program reads versions up to {VERSION}")]
     Version {
         /// The version its first line names.
         found: u32,

@@ -23,6 +23,7 @@ mod file;
 mod head;
 mod record;
 mod replacement;
+mod version_1;
 
 pub use codec::RECORD_LIMIT;
 pub use database::{Database, LOCK_FILE, Patience, STATUS_FILE, Updated};

@@ -136,14 +136,22 @@ impl Section for ReceiverSection {
 
     fn is_news(&self, before: &Self) -> bool {
         self.pid != before.pid
-            || !self.dialects().eq(before.dialects())
+            || self.signers != before.signers
+            || !self.speakers().eq(before.speakers())
             || brings_news(&before.peers, self.peers.iter())
     }
 }
 
 impl ReceiverSection {
-    fn dialects(&self) -> impl Iterator<Item = (&NodeId, Dialect)> {
-        self.contacts.iter().map(|(node, contact)| (node, contact.dialect))
+    /// Who speaks, and how: every peer, the present start of its sender, the dialect.
+    fn speakers(&self) -> impl Iterator<Item = (&NodeId, u64, Dialect)> {
+        self.contacts.iter().map(|(node, contact)| (node, contact.serial.incarnation, contact.dialect))
+    }
+
+    /// Anybody may have said what was not authentic.
+    fn after_reboot(self) -> Self {
+        let contacts = if self.authentic { self.contacts } else { BTreeMap::new() };
+        Self { authentic: self.authentic, contacts, ..Self::default() }
     }
 }
 
@@ -214,7 +222,7 @@ impl Record {
         }
     }
 
-    /// What is left of a record after a reboot. Kept: the sender's incarnation, what peers have spoken, the highest term,
+    /// What is left of a record after a reboot. Kept: the sender's incarnation, what peers have spoken authentically, the highest term,
     /// maintenance and held resources. Everything else was true of another boot: no program runs, no peer was heard, no resource was looked
     /// at, and no `offline` is left to sit out.
     #[must_use]
@@ -226,7 +234,7 @@ impl Record {
             generation: self.generation,
             boot_id: boot_id.to_owned(),
             sender: SenderSection { incarnation: self.sender.incarnation, ..SenderSection::default() },
-            receiver: ReceiverSection { contacts: self.receiver.contacts, ..ReceiverSection::default() },
+            receiver: self.receiver.after_reboot(),
             supervise: SuperviseSection {
                 report: self.supervise.report.as_ref().map(only_the_term),
                 ..SuperviseSection::default()

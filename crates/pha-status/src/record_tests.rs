@@ -256,7 +256,10 @@ fn after_a_reboot_only_term_incarnation_and_lasting_wishes_are_left() {
     let after = before.clone().after_reboot("another boot");
     assert_eq!(after.sender, SenderSection { incarnation: 9, ..SenderSection::default() });
     let contacts = before.receiver.contacts.clone();
-    assert_eq!(after.receiver, ReceiverSection { contacts, ..ReceiverSection::default() });
+    assert_eq!(after.receiver, ReceiverSection { contacts, authentic: true, ..ReceiverSection::default() });
+    let mut open = before.clone();
+    open.receiver.authentic = false;
+    assert_eq!(open.after_reboot("another boot").receiver, ReceiverSection::default());
     assert_eq!((after.supervise.pid, after.supervise.tick), (0, BootTime::ZERO));
     let report = after.supervise.report.as_ref().unwrap();
     assert_eq!(report.highest_term, before.supervise.report.as_ref().unwrap().highest_term);
@@ -299,6 +302,8 @@ fn signs_of_life_and_figures_are_no_news() {
     };
     assert!(!spoken(|contact| contact.serial.sequence += 1));
     assert!(spoken(|contact| contact.dialect.signer = 1));
+    assert!(spoken(|contact| contact.serial.incarnation += 1));
+    assert!(news(|receiver: &mut ReceiverSection| receiver.signers.clear()));
     assert!(news(|receiver: &mut ReceiverSection| receiver.contacts.clear()));
     assert!(news(|receiver: &mut ReceiverSection| receiver.pid = 0));
     assert!(!news(|supervise: &mut SuperviseSection| supervise.tick = at(900)));

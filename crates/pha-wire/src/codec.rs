@@ -99,14 +99,21 @@ impl Codec {
     /// What this node would like to speak.
     #[must_use]
     pub fn best(&self) -> Dialect {
-        Dialect { version: VERSION, signer: self.trust.keys().map_or(0, |keys| keys.first().id()) }
+        self.best_of(&[])
     }
 
-    /// What a peer understands that was heard in `heard`; the best for one that was not heard, or only in what this node does not
+    /// What it would like to speak where only these keys are understood; any key, if none of them is known here.
+    #[must_use]
+    pub fn best_of(&self, signers: &[u8]) -> Dialect {
+        let understood = |key: &&Key| signers.contains(&key.id());
+        let key = |keys: &Keyring| keys.iter().find(understood).unwrap_or(keys.first()).id();
+        Dialect { version: VERSION, signer: self.trust.keys().map_or(0, key) }
+    }
+
+    /// What a peer understands that was heard in `heard`; `best` for one that was not heard, or only in what this node does not
     /// speak any more.
     #[must_use]
-    pub fn answer_to(&self, heard: Dialect) -> Dialect {
-        let best = self.best();
+    pub fn answer_to(&self, heard: Dialect, best: Dialect) -> Dialect {
         let version = if (OLDEST..=VERSION).contains(&heard.version) { heard.version } else { best.version };
         let key = self.trust.keys().and_then(|keys| keys.named(heard.signer)).map_or(best.signer, Key::id);
         Dialect { version, signer: key }

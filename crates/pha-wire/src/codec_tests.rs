@@ -234,14 +234,17 @@ fn a_peer_is_answered_in_what_it_speaks_and_told_now_and_then_what_would_be_bett
     let both = holders(other_key(), Some(key()));
     let dialect = |version, key| Dialect { version, signer: key };
     assert_eq!(both.best(), dialect(2, new));
+    // Its own receiver has not read the new key yet, or no key that it knows.
+    assert_eq!(both.best_of(&[old]), dialect(2, old));
+    assert_eq!(both.best_of(&[!new]), dialect(2, new));
     for known in [dialect(1, old), dialect(1, new), dialect(2, old), dialect(2, new)] {
-        assert_eq!(both.answer_to(known), known);
+        assert_eq!(both.answer_to(known, both.best()), known);
     }
     // Not heard yet; with a key that is gone; without one, while keys are rolled out; of a version to come.
     for unknown in [Dialect::default(), dialect(2, 0), dialect(9, !new)] {
-        assert_eq!(both.answer_to(unknown), dialect(2, new));
+        assert_eq!(both.answer_to(unknown, both.best()), dialect(2, new));
     }
-    assert_eq!(keyless().answer_to(dialect(1, old)), dialect(1, 0));
+    assert_eq!(keyless().answer_to(dialect(1, old), keyless().best()), dialect(1, 0));
     assert_eq!(both.better(dialect(1, new), dialect(2, old)), dialect(2, new));
     assert_eq!(both.better(dialect(2, old), dialect(2, 0)), dialect(2, old));
     assert_eq!(both.better(dialect(1, 0), dialect(1, old)), dialect(1, old));

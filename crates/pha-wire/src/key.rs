@@ -148,17 +148,21 @@ impl Keyring {
     /// What the keys are called, in their order.
     #[must_use]
     pub fn ids(&self) -> Vec<u8> {
-        self.0.iter().map(Key::id).collect()
+        self.iter().map(Key::id).collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
     }
 
     /// The key of this id.
     pub(crate) fn named(&self, id: u8) -> Option<&Key> {
-        self.0.iter().find(|key| key.id() == id)
+        self.iter().find(|key| key.id() == id)
     }
 
     /// The key that `tag` was made with; for a version whose datagrams do not name it.
     pub(crate) fn verifier(&self, message: &[u8], tag: &[u8]) -> Option<&Key> {
-        self.0.iter().find(|key| key.verifies(message, tag))
+        self.iter().find(|key| key.verifies(message, tag))
     }
 }
 
