@@ -10,7 +10,7 @@ use std::time::Duration;
 use pha_sys::poll;
 
 use crate::failure::Failure;
-use crate::screen::{print, write_raw};
+use crate::screen::{print, printable, write_raw};
 use crate::session::Session;
 use crate::table::table;
 use crate::view::View;
@@ -54,7 +54,7 @@ fn draw(session: &Session, draws: bool, shown: &mut String) -> Result<(), Failur
         return Ok(());
     }
     *shown = key;
-    if draws { write_raw(&format!("{HOME_AND_CLEAR}{text}\nCtrl-C ends this\n")) } else { print(&text) }
+    if draws { write_raw(&format!("{HOME_AND_CLEAR}{}\nCtrl-C ends this\n", printable(&text))) } else { print(&text) }
 }
 
 /// What is worth another line of JSON: everything but ages and counters.
