@@ -33,12 +33,22 @@ pub struct LabOptions {
     pub(crate) key: bool,
     pub(crate) plain: bool,
     pub(crate) volatile: bool,
+    pub(crate) host_names: bool,
     root: Option<PathBuf>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { nodes: 2, lines: Vec::new(), resources: None, key: true, plain: false, volatile: false, root: None }
+        Self {
+            nodes: 2,
+            lines: Vec::new(),
+            resources: None,
+            key: true,
+            plain: false,
+            volatile: false,
+            host_names: false,
+            root: None,
+        }
     }
 }
 
@@ -82,6 +92,13 @@ impl LabOptions {
     #[must_use]
     pub const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// Each node has a host name of its own, and pha knows it by that alone, as it does on a machine.
+    #[must_use]
+    pub const fn host_names(mut self) -> Self {
+        self.host_names = true;
         self
     }
 

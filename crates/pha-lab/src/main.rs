@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{bench, demo, disturb, many, server};
+use pha_lab::{bench, chaos, demo, disturb, many, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ enum Command {
     Many(many::ManyOptions),
     /// Disturb two healthy nodes for a while and count what they make of it; exit 1 if the service moved.
     Disturb(disturb::DisturbOptions),
+    /// Faults drawn from a seed befall real nodes, and every promise is audited; exit 1 if one was broken.
+    Chaos(chaos::ChaosOptions),
     /// Answer every request with NAME, over HTTP and UDP.
     Serve {
         /// Return once the server answers, and leave it running.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Micro { write } => bench::micro(write),
         Command::Many(options) => many::run(options),
         Command::Disturb(options) => disturb::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Serve { background: true, pid_file, address, name } => {
             server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
         }

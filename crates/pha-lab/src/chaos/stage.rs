@@ -1,0 +1,49 @@
+//! The nodes that faults befall, who looks on, and what the audit remembers.
+
+use anyhow::{Context, Result};
+
+use super::audit::Auditor;
+use super::healthy;
+use crate::lab::Lab;
+use crate::node::{Disk, Node, Program};
+use crate::onlookers::Onlookers;
+
+/// KiB of a disk that only can be full: logs and traces have room on it.
+const SMALL: u32 = 32 << 10;
+
+/// Nodes that run. Fields are dropped in their order: the disks go when nobody writes to them any more.
+pub(super) struct Stage {
+    pub(super) eyes: Onlookers,
+    pub(super) auditor: Auditor,
+    pub(super) lab: Lab,
+    pub(super) disks: Vec<Disk>,
+}
+
+impl Stage {
+    /// Builds so many nodes, starts them, and waits until they are healthy.
+    pub(super) fn set(nodes: usize) -> Result<Self> {
+        let lab = Lab::new(super::lab_options(nodes))?;
+        let frozen = Disk::can_freeze().is_ok();
+        let disk = |node: &Node| if frozen { node.own_disk() } else { node.small_disk(SMALL) };
+        let disks = lab.nodes().iter().map(disk).collect::<Result<Vec<_>>>()?;
+        lab.start_all()?;
+        let eyes = Onlookers::start(&lab)?;
+        let stage = Self { eyes, auditor: Auditor::default(), lab, disks };
+        healthy::wait(&stage.lab, &stage.eyes).with_context(|| stage.lab.story())?;
+        Ok(stage)
+    }
+
+    /// Whatever does not run is started, as init would, and failures that a fault caused are forgiven, as an operator would.
+    pub(super) fn mend(&self) -> Result<()> {
+        for node in self.lab.nodes() {
+            if Program::ALL.iter().any(|program| node.pids(*program).is_empty()) {
+                node.start()?;
+            }
+            let report = node.record().supervise.report;
+            if report.is_some_and(|report| report.resources.iter().any(|resource| resource.failures > 0)) {
+                node.order(&["online"])?;
+            }
+        }
+        Ok(())
+    }
+}

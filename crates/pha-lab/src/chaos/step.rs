@@ -1,0 +1,142 @@
+//! One step: the faults begin, last and are undone, the nodes become healthy, and what they promised is audited.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::allows::{Allows, Service, TWO_HOLDERS};
+use super::faults::{Case, Scene, Undo};
+use super::plan::{Blow, Step, Whom};
+use super::stage::Stage;
+use super::{healthy, seconds};
+use crate::lab::Lab;
+use crate::node::Node;
+
+/// Healthy nodes are left alone for so long: nothing moves any more, and the client knows what became of its requests.
+const CALM: Duration = Duration::from_millis(350);
+
+/// What became of a step.
+pub(super) struct Played {
+    /// Whom it befell, such as `lb1 active`.
+    pub(super) whom: String,
+    /// The longest time without an answer for the client.
+    pub(super) outage: Duration,
+    /// From the undoing until the nodes were healthy.
+    pub(super) recovery: Duration,
+    /// Which promise was broken, if one was.
+    pub(super) result: Result<()>,
+}
+
+/// Plays `step`.
+pub(super) fn play(stage: &mut Stage, step: &Step) -> Played {
+    let mut played = Played { whom: String::new(), outage: Duration::ZERO, recovery: Duration::ZERO, result: Ok(()) };
+    played.result = befall(stage, step, &mut played).and_then(|()| stage.auditor.audit(&stage.lab, &stage.eyes));
+    played
+}
+
+fn befall(stage: &mut Stage, step: &Step, played: &mut Played) -> Result<()> {
+    std::thread::sleep(step.pause);
+    let active = healthy::look(&stage.lab, &stage.eyes).context("calm: healthy nodes stay healthy")?;
+    stage.eyes.look_anew();
+    played.whom = name(&stage.lab, active, &step.blow);
+    let mut allows = allowed(&step.blow);
+    let mut lasts = step.blow.lasts;
+    if let Some((delay, second)) = &step.second {
+        allows = allows.and(allowed(second));
+        lasts = lasts.max(*delay + second.lasts);
+    }
+    let began = Instant::now();
+    suffer(stage, step, active)?;
+    // What is done by hand takes its time on a busy machine.
+    lasts = lasts.max(began.elapsed());
+    let (undone, healed) = (Instant::now(), stage.eyes.holders().mark());
+    stage.mend().context("a node starts again when nothing is wrong any more")?;
+    let well = healthy::wait(&stage.lab, &stage.eyes).context("the nodes are healthy again");
+    played.recovery = undone.elapsed();
+    std::thread::sleep(CALM);
+    played.outage = stage.eyes.longest_outage();
+    well?;
+    let now = healthy::look(&stage.lab, &stage.eyes).context("calm: healthy nodes stay healthy")?;
+    judge(stage, allows, lasts, (active, now), healed)?;
+    let outage = played.outage;
+    let most = allows.outage(lasts);
+    ensure!(
+        outage <= most,
+        "the service: nobody served the client for {}, at most {} are allowed",
+        seconds(outage),
+        seconds(most)
+    );
+    Ok(())
+}
+
+/// All of it begins, lasts and is undone.
+fn suffer(stage: &Stage, step: &Step, active: usize) -> Result<()> {
+    let began = Instant::now();
+    let wait_until = |moment: Duration| std::thread::sleep(moment.saturating_sub(began.elapsed()));
+    let first = begin(stage, &step.blow, active)?;
+    let Some((delay, blow)) = &step.second else {
+        wait_until(step.blow.lasts);
+        return first().with_context(|| step.blow.fault.name);
+    };
+    wait_until(*delay);
+    let second = begin(stage, blow, active);
+    let mut ends = [(step.blow.lasts, Some(first), step.blow.fault.name), (*delay + blow.lasts, None, blow.fault.name)];
+    let second = second.map(|undo| ends[1].1 = Some(undo));
+    ends.sort_by_key(|(at, ..)| *at);
+    let undone = ends.into_iter().map(|(at, undo, name)| {
+        wait_until(at);
+        undo.map_or(Ok(()), |undo| undo()).context(name)
+    });
+    // Both are undone, even if one cannot be.
+    let undone: Vec<Result<()>> = undone.collect();
+    second?;
+    undone.into_iter().collect()
+}
+
+fn begin<'a>(stage: &'a Stage, blow: &Blow, active: usize) -> Result<Undo<'a>> {
+    let node = befallen(&stage.lab, active, blow.whom);
+    let other = if node.id() == active { Whom::Standby(0) } else { Whom::Active };
+    let other = befallen(&stage.lab, active, other);
+    let (lab, disks) = (&stage.lab, &stage.disks[..]);
+    let scene = Scene { lab, node, other, disks, chance: blow.chance };
+    (blow.fault.begin)(&scene).with_context(|| format!("{} cannot begin", blow.fault.name))
+}
+
+/// Two faults in one step find the same nodes in the same roles: those at its beginning.
+fn befallen(lab: &Lab, active: usize, whom: Whom) -> &Node {
+    match whom {
+        Whom::Active => lab.node(active),
+        Whom::Standby(number) => {
+            let others: Vec<&Node> = lab.nodes().iter().filter(|node| node.id() != active).collect();
+            others[number % others.len()]
+        }
+    }
+}
+
+fn name(lab: &Lab, active: usize, blow: &Blow) -> String {
+    let role = if blow.whom == Whom::Active { "active" } else { "standby" };
+    format!("{} {role}", befallen(lab, active, blow.whom).name())
+}
+
+fn allowed(blow: &Blow) -> Allows {
+    (blow.fault.allows)(Case { active: blow.whom == Whom::Active, lasts: blow.lasts, chance: blow.chance })
+}
+
+/// Who held the address meanwhile. `active` is who it was before and is now; `healed` when the fault was undone.
+fn judge(stage: &Stage, allows: Allows, lasts: Duration, active: (usize, usize), healed: Duration) -> Result<()> {
+    let spans = stage.eyes.spans();
+    if allows.service == Service::Stays {
+        let strangers = spans.iter().filter(|span| span.holders.iter().any(|id| *id != active.0)).count();
+        ensure!(strangers == 0 && active.0 == active.1, "the service stays where it is: {spans:?}");
+    }
+    let counted = if allows.apart { healed } else { Duration::ZERO };
+    let doubles = spans.iter().filter(|span| span.holders.len() > 1 && span.to >= counted);
+    let two: Duration = doubles.map(|span| span.to.saturating_sub(span.from.max(counted))).sum();
+    ensure!(
+        two <= TWO_HOLDERS,
+        "never two: two nodes that reach each other held the address for {}, of a fault of {}: {spans:?}",
+        seconds(two),
+        seconds(lasts)
+    );
+    Ok(())
+}
