@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use pha_core::Reason;
 use pha_lab::world::scenario;
-use pha_lab::{Lab, LabOptions, Onlookers, network};
+use pha_lab::{Lab, LabOptions, Onlookers, Program, network};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -108,6 +108,20 @@ fn stop_keeps_the_service_until_res_stop_lets_the_peer_have_it() {
         let gap = eyes.saw_change_to(lab, other.name(), SOON)?;
         ensure!(gap.length().is_some_and(|length| length < OUTAGE), "{gap:?}");
         lab.wait(SOON, "the other is active", || other.is_active())?;
+        eyes.never_saw_two()
+    });
+}
+
+// P64, P65: only supervise has died.
+#[test]
+fn res_stop_beside_a_sender_that_runs_still_lets_the_peer_have_the_service() {
+    scenario(LabOptions::default(), |lab| {
+        let first = lab.start_all()?;
+        let (node, other) = (lab.node(first), lab.other(first));
+        let eyes = Onlookers::start(lab)?;
+        node.signal("KILL", &[Program::Supervise])?;
+        node.order(&["res", "stop"])?;
+        lab.wait(SOON, "the peer has the service", || other.is_active())?;
         eyes.never_saw_two()
     });
 }

@@ -213,7 +213,11 @@ impl Lab {
     /// A client with the finest measure: datagrams every 2 ms; in a plain lab, files. A datagram is given up after 1 s,
     /// so that an answer that is only late, on a busy machine, does not count as lost.
     pub fn client(&self) -> Result<Client> {
-        let patience = Duration::from_secs(1);
+        self.client_with(Duration::from_secs(1))
+    }
+
+    /// As [`Self::client`], but a datagram is given up after `patience`: what became of it is known so much later.
+    pub fn client_with(&self, patience: Duration) -> Result<Client> {
         Client::start(self.files().unwrap_or(Probe::Udp { service: self.service(), patience }))
     }
 

@@ -23,7 +23,12 @@ pub struct Onlookers {
 impl Onlookers {
     /// Starts both and waits until the client is answered.
     pub fn start(lab: &Lab) -> Result<Self> {
-        let (client, holders) = (lab.client()?, lab.watch_holders());
+        Self::with(lab, lab.client()?)
+    }
+
+    /// As [`Self::start`], with this client.
+    pub fn with(lab: &Lab, client: Client) -> Result<Self> {
+        let holders = lab.watch_holders();
         lab.wait(Duration::from_secs(5), "the client is answered", || client.answer().is_some())?;
         let mut onlookers = Self { client, holders, client_mark: Duration::ZERO, holders_mark: Duration::ZERO };
         onlookers.look_anew();

@@ -13,14 +13,14 @@ use crate::onlookers::Onlookers;
 /// The longest wait. Most faults are over in a second or two; a node that was unfit has to be sure that it is no more.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Waits until the nodes are healthy; returns who is active.
+/// Waits until the nodes are healthy and the client was answered after its mark `since`; returns who is active.
 ///
 /// # Errors
 /// They are not after [`BOUND`]; it says what was missing.
-pub(super) fn wait(lab: &Lab, eyes: &Onlookers) -> Result<usize> {
+pub(super) fn wait(lab: &Lab, eyes: &Onlookers, since: Duration) -> Result<usize> {
     let began = Instant::now();
     loop {
-        match look(lab, eyes) {
+        match look(lab, eyes, since) {
             Err(error) if began.elapsed() > BOUND => bail!("not healthy after {BOUND:?}: {error:#}"),
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
             Ok(active) => return Ok(active),
@@ -28,11 +28,11 @@ pub(super) fn wait(lab: &Lab, eyes: &Onlookers) -> Result<usize> {
     }
 }
 
-/// Who is active, if all nodes are healthy.
+/// Who is active, if all nodes are healthy and the client was answered after its mark `since`.
 ///
 /// # Errors
 /// What is missing.
-pub(super) fn look(lab: &Lab, eyes: &Onlookers) -> Result<usize> {
+pub(super) fn look(lab: &Lab, eyes: &Onlookers, since: Duration) -> Result<usize> {
     let holders = lab.active_nodes();
     let [active] = holders[..] else { bail!("the address is held by {} nodes: {holders:?}", holders.len()) };
     for node in lab.nodes() {
@@ -42,7 +42,7 @@ pub(super) fn look(lab: &Lab, eyes: &Onlookers) -> Result<usize> {
         hears_all(node)?;
         is_fit(node, node.id() == active)?;
     }
-    let answer = eyes.client().answer();
+    let answer = eyes.client().answer_since(since);
     ensure!(answer.as_deref() == Some(lab.node(active).name()), "the client is answered by {answer:?}");
     Ok(active)
 }

@@ -1,5 +1,7 @@
 //! The nodes that faults befall, who looks on, and what the audit remembers.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use super::audit::Auditor;
@@ -10,6 +12,9 @@ use crate::onlookers::Onlookers;
 
 /// KiB of a disk that only can be full: logs and traces have room on it.
 const SMALL: u32 = 32 << 10;
+
+/// Shorter than the calm after a step, so that by then the client knows what became of its requests.
+const CLIENT_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Nodes that run. Fields are dropped in their order: the disks go when nobody writes to them any more.
 pub(super) struct Stage {
@@ -27,9 +32,9 @@ impl Stage {
         let disk = |node: &Node| if frozen { node.own_disk() } else { node.small_disk(SMALL) };
         let disks = lab.nodes().iter().map(disk).collect::<Result<Vec<_>>>()?;
         lab.start_all()?;
-        let eyes = Onlookers::start(&lab)?;
+        let eyes = Onlookers::with(&lab, lab.client_with(CLIENT_PATIENCE)?)?;
         let stage = Self { eyes, auditor: Auditor::default(), lab, disks };
-        healthy::wait(&stage.lab, &stage.eyes).with_context(|| stage.lab.story())?;
+        healthy::wait(&stage.lab, &stage.eyes, Duration::ZERO).with_context(|| stage.lab.story())?;
         Ok(stage)
     }
 

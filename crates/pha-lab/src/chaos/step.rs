@@ -36,7 +36,7 @@ pub(super) fn play(stage: &mut Stage, step: &Step) -> Played {
 
 fn befall(stage: &mut Stage, step: &Step, played: &mut Played) -> Result<()> {
     std::thread::sleep(step.pause);
-    let active = healthy::look(&stage.lab, &stage.eyes).context("calm: healthy nodes stay healthy")?;
+    let active = healthy::look(&stage.lab, &stage.eyes, Duration::ZERO).context("calm: healthy nodes stay healthy")?;
     stage.eyes.look_anew();
     played.whom = name(&stage.lab, active, &step.blow);
     let mut allows = allowed(&step.blow);
@@ -51,12 +51,13 @@ fn befall(stage: &mut Stage, step: &Step, played: &mut Played) -> Result<()> {
     lasts = lasts.max(began.elapsed());
     let (undone, healed) = (Instant::now(), stage.eyes.holders().mark());
     stage.mend().context("a node starts again when nothing is wrong any more")?;
-    let well = healthy::wait(&stage.lab, &stage.eyes).context("the nodes are healthy again");
+    let well =
+        healthy::wait(&stage.lab, &stage.eyes, stage.eyes.client().mark()).context("the nodes are healthy again");
     played.recovery = undone.elapsed();
     std::thread::sleep(CALM);
     played.outage = stage.eyes.longest_outage();
     well?;
-    let now = healthy::look(&stage.lab, &stage.eyes).context("calm: healthy nodes stay healthy")?;
+    let now = healthy::look(&stage.lab, &stage.eyes, Duration::ZERO).context("calm: healthy nodes stay healthy")?;
     judge(stage, allows, lasts, (active, now), healed)?;
     let outage = played.outage;
     let most = allows.outage(lasts);

@@ -109,7 +109,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "maintenance",
         what: "`maintenance on` is typed, its daemons are killed and started, and it must be on still",
-        kind: Kind::Database,
+        kind: Kind::Programs,
         needs: Needs::Nothing,
         lasts: (300, 2500),
         allows: |_| Allows::STAYS,
@@ -118,7 +118,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "hold",
         what: "`res stop` is typed for one resource, its daemons are killed and started, and it must be held still",
-        kind: Kind::Database,
+        kind: Kind::Programs,
         needs: Needs::Nothing,
         lasts: (300, 2500),
         allows: |_| Allows::STAYS,

@@ -117,8 +117,13 @@ fn port<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
 
 fn partition<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
     let lab = scene.lab;
-    lab.between_nodes(Link::Down)?;
-    Ok(Box::new(|| lab.between_nodes(Link::Up)))
+    // A machine that crashed meanwhile has no port that could be cut, or mended: it comes back with a whole one.
+    let cut = |link| lab.nodes().iter().for_each(|node| drop(network::between_nodes([node.id()], link)));
+    cut(Link::Down);
+    Ok(Box::new(move || {
+        cut(Link::Up);
+        Ok(())
+    }))
 }
 
 fn one_way<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
