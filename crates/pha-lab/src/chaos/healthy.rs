@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 use pha_core::Gateway;
 use pha_core::report::{Liveness, ResourceState};
 
+use super::faults::RESOURCE;
 use crate::lab::Lab;
 use crate::node::{Node, Program};
 use crate::onlookers::Onlookers;
@@ -41,6 +42,9 @@ pub(super) fn look(lab: &Lab, eyes: &Onlookers, since: Duration) -> Result<usize
         Program::ALL.iter().try_for_each(|program| node.pid(*program).map(drop))?;
         hears_all(node)?;
         is_fit(node, node.id() == active)?;
+        // A check that failed while the resource was up told the node that there is nothing to stop.
+        let up = node.fault_file(RESOURCE, "up").exists();
+        ensure!(up == (node.id() == active), "{}: {RESOURCE} is {}", node.name(), if up { "up" } else { "down" });
     }
     let answer = eyes.client().answer_since(since);
     ensure!(answer.as_deref() == Some(lab.node(active).name()), "the client is answered by {answer:?}");

@@ -72,7 +72,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "power cut",
         what: "all machines lose their power, and boot",
-        kind: Kind::Programs,
+        // Nobody remembers its term then but the databases: not together with one that is lost.
+        kind: Kind::Database,
         needs: Needs::Nothing,
         lasts: (0, 1500),
         allows: |_| Allows::RESTS,
