@@ -5,6 +5,8 @@
 mod shown;
 mod traces;
 
+pub(super) use traces::service;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -22,6 +22,8 @@ pub(super) struct Stage {
     pub(super) auditor: Auditor,
     pub(super) lab: Lab,
     pub(super) disks: Vec<Disk>,
+    /// Who was active when the nodes were last healthy.
+    pub(super) active: usize,
 }
 
 impl Stage {
@@ -33,9 +35,8 @@ impl Stage {
         let disks = lab.nodes().iter().map(disk).collect::<Result<Vec<_>>>()?;
         lab.start_all()?;
         let eyes = Onlookers::with(&lab, lab.client_with(CLIENT_PATIENCE)?)?;
-        let stage = Self { eyes, auditor: Auditor::default(), lab, disks };
-        healthy::wait(&stage.lab, &stage.eyes, Duration::ZERO).with_context(|| stage.lab.story())?;
-        Ok(stage)
+        let active = healthy::wait(&lab, &eyes).with_context(|| lab.story())?;
+        Ok(Self { eyes, auditor: Auditor::default(), lab, disks, active })
     }
 
     /// Whatever does not run is started, as init would, and failures that a fault caused are forgiven, as an operator would.

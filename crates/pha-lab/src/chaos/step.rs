@@ -15,6 +15,9 @@ use crate::node::Node;
 /// Healthy nodes are left alone for so long: nothing moves any more, and the client knows what became of its requests.
 const CALM: Duration = Duration::from_millis(350);
 
+/// The promise about times without a fault.
+const CALM_PROMISE: &str = "calm: where nothing is wrong nothing moves";
+
 /// What became of a step.
 pub(super) struct Played {
     /// Whom it befell, such as `lb1 active`.
@@ -36,43 +39,39 @@ pub(super) fn play(stage: &mut Stage, step: &Step) -> Played {
 
 fn befall(stage: &mut Stage, step: &Step, played: &mut Played) -> Result<()> {
     std::thread::sleep(step.pause);
-    let active = healthy::look(&stage.lab, &stage.eyes, Duration::ZERO).context("calm: healthy nodes stay healthy")?;
+    healthy::calm(&stage.lab, stage.active).context(CALM_PROMISE)?;
     stage.eyes.look_anew();
-    played.whom = name(&stage.lab, active, &step.blow);
-    let mut allows = allowed(&step.blow);
-    let mut lasts = step.blow.lasts;
-    if let Some((delay, second)) = &step.second {
-        allows = allows.and(allowed(second));
-        lasts = lasts.max(*delay + second.lasts);
-    }
+    played.whom = name(&stage.lab, stage.active, &step.blow);
+    let (allows, mut lasts) = expected(step);
     let began = Instant::now();
-    suffer(stage, step, active)?;
+    suffer(stage, step)?;
     // What is done by hand takes its time on a busy machine.
     lasts = lasts.max(began.elapsed());
     let (undone, healed) = (Instant::now(), stage.eyes.holders().mark());
     stage.mend().context("a node starts again when nothing is wrong any more")?;
-    let well =
-        healthy::wait(&stage.lab, &stage.eyes, stage.eyes.client().mark()).context("the nodes are healthy again");
+    let well = healthy::wait(&stage.lab, &stage.eyes).context("the nodes are healthy again");
     played.recovery = undone.elapsed();
     std::thread::sleep(CALM);
     played.outage = stage.eyes.longest_outage();
-    well?;
-    let now = healthy::look(&stage.lab, &stage.eyes, Duration::ZERO).context("calm: healthy nodes stay healthy")?;
-    judge(stage, allows, lasts, (active, now), healed)?;
-    let outage = played.outage;
-    let most = allows.outage(lasts);
-    ensure!(
-        outage <= most,
-        "the service: nobody served the client for {}, at most {} are allowed",
-        seconds(outage),
-        seconds(most)
-    );
+    let before = std::mem::replace(&mut stage.active, well?);
+    healthy::calm(&stage.lab, stage.active).context(CALM_PROMISE)?;
+    judge(stage, allows, before, healed)?;
+    let (outage, most) = (played.outage, allows.outage(lasts));
+    ensure!(outage <= most, "the service: not served for {}, {} are allowed", seconds(outage), seconds(most));
     Ok(())
 }
 
+/// What is allowed altogether, and how long it lasts.
+fn expected(step: &Step) -> (Allows, Duration) {
+    let (allows, lasts) = (allowed(&step.blow), step.blow.lasts);
+    step.second
+        .as_ref()
+        .map_or((allows, lasts), |(delay, second)| (allows.and(allowed(second)), lasts.max(*delay + second.lasts)))
+}
+
 /// All of it begins, lasts and is undone.
-fn suffer(stage: &Stage, step: &Step, active: usize) -> Result<()> {
-    let began = Instant::now();
+fn suffer(stage: &Stage, step: &Step) -> Result<()> {
+    let (began, active) = (Instant::now(), stage.active);
     let wait_until = |moment: Duration| std::thread::sleep(moment.saturating_sub(began.elapsed()));
     let first = begin(stage, &step.blow, active)?;
     let Some((delay, blow)) = &step.second else {
@@ -123,21 +122,16 @@ fn allowed(blow: &Blow) -> Allows {
     (blow.fault.allows)(Case { active: blow.whom == Whom::Active, lasts: blow.lasts, chance: blow.chance })
 }
 
-/// Who held the address meanwhile. `active` is who it was before and is now; `healed` when the fault was undone.
-fn judge(stage: &Stage, allows: Allows, lasts: Duration, active: (usize, usize), healed: Duration) -> Result<()> {
+/// Who held the address meanwhile. `before` was active at the beginning; the fault was undone at `healed`.
+fn judge(stage: &Stage, allows: Allows, before: usize, healed: Duration) -> Result<()> {
     let spans = stage.eyes.spans();
     if allows.service == Service::Stays {
-        let strangers = spans.iter().filter(|span| span.holders.iter().any(|id| *id != active.0)).count();
-        ensure!(strangers == 0 && active.0 == active.1, "the service stays where it is: {spans:?}");
+        let strangers = spans.iter().filter(|span| span.holders.iter().any(|id| *id != before)).count();
+        ensure!(strangers == 0, "the service stays where it is: {spans:?}");
     }
     let counted = if allows.apart { healed } else { Duration::ZERO };
     let doubles = spans.iter().filter(|span| span.holders.len() > 1 && span.to >= counted);
     let two: Duration = doubles.map(|span| span.to.saturating_sub(span.from.max(counted))).sum();
-    ensure!(
-        two <= TWO_HOLDERS,
-        "never two: two nodes that reach each other held the address for {}, of a fault of {}: {spans:?}",
-        seconds(two),
-        seconds(lasts)
-    );
+    ensure!(two <= TWO_HOLDERS, "never two: two nodes that reach each other held it for {}: {spans:?}", seconds(two));
     Ok(())
 }

@@ -24,15 +24,20 @@ pub(super) fn processes(node: &Node, active: bool) -> Result<()> {
         ensure!(text.trim() == pid.to_string(), "{}: {} holds {text:?}, not {pid}", node.name(), file.display());
         known.push(pid);
     }
-    let service = node.named(|name| name == "pha-lab");
-    ensure!(service.len() == usize::from(active), "{}: {} services run", node.name(), service.len());
-    known.extend(service);
+    known.extend(service(node, active)?);
     for pid in node.processes().into_iter().filter(|pid| !known.contains(pid)) {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
         ensure!(line.is_empty(), "{}: process {pid} is nobody's: {line}", node.name());
     }
     Ok(())
+}
+
+/// The service's process, which runs on the active node only.
+pub(in crate::chaos) fn service(node: &Node, active: bool) -> Result<Vec<u32>> {
+    let service = node.named(|name| name == "pha-lab");
+    ensure!(service.len() == usize::from(active), "{}: {} services run", node.name(), service.len());
+    Ok(service)
 }
 
 /// Nothing in `var/` but what belongs there.
