@@ -24,7 +24,8 @@ pub(super) const FAULTS: &[Fault] = &[
         kind: Kind::Wire,
         needs: Needs::Nothing,
         lasts: (0, 500),
-        allows: |case| if_active(case, Allows::MOVES.apart()),
+        // A standby may ask the wire while it is out, and its gateway while it is in.
+        allows: |_| Allows::MOVES.apart(),
         begin: flapping,
     },
     Fault {
