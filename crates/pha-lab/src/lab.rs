@@ -39,16 +39,8 @@ pub struct LabOptions {
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self {
-            nodes: 2,
-            lines: Vec::new(),
-            resources: None,
-            key: true,
-            plain: false,
-            volatile: false,
-            host_names: false,
-            root: None,
-        }
+        let (nodes, key, lines) = (2, true, Vec::new());
+        Self { nodes, lines, resources: None, key, plain: false, volatile: false, host_names: false, root: None }
     }
 }
 
@@ -210,13 +202,12 @@ impl Lab {
         SocketAddr::from(([10, 77, 0, 100], WEB_PORT))
     }
 
-    /// A client with the finest measure: datagrams every 2 ms; in a plain lab, files. A datagram is given up after 1 s,
-    /// so that an answer that is only late, on a busy machine, does not count as lost.
+    /// A client with the finest measure: datagrams every 2 ms, lost after 1 s; in a plain lab, files.
     pub fn client(&self) -> Result<Client> {
         self.client_with(Duration::from_secs(1))
     }
 
-    /// As [`Self::client`], but a datagram is given up after `patience`: what became of it is known so much later.
+    /// As [`Self::client`], but a datagram is lost after `patience`.
     pub fn client_with(&self, patience: Duration) -> Result<Client> {
         Client::start(self.files().unwrap_or(Probe::Udp { service: self.service(), patience }))
     }

@@ -31,6 +31,9 @@ use crate::world::{self, CtrlC};
 /// After so many broken promises the run ends.
 const MOST_BROKEN: u32 = 20;
 
+/// sysexits: what the nodes need is not there.
+const UNAVAILABLE: u8 = 69;
+
 /// What to do, and how often.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChaosOptions {
@@ -54,17 +57,20 @@ pub struct ChaosOptions {
     list: bool,
 }
 
-/// Plays the faults and prints a table. Exit code 1 if a promise was broken.
+/// Plays the faults and prints a table. Exit code 1 if a promise was broken, 69 where there can be no world for the nodes.
 ///
 /// # Errors
-/// There is no world for the nodes, or they did not become healthy before anything befell them.
+/// The nodes did not become healthy before anything befell them.
 pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
     if options.list {
         print!("{}", faults::list());
         return Ok(ExitCode::SUCCESS);
     }
     if !world::inside() {
-        world::available()?;
+        if let Err(reason) = world::available() {
+            eprintln!("pha-lab: {reason:#}");
+            return Ok(ExitCode::from(UNAVAILABLE));
+        }
         return Err(world::enter(CtrlC::Ends));
     }
     world::furnish()?;

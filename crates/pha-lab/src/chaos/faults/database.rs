@@ -214,7 +214,11 @@ fn hold<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
         ensure!(held == [name], "{}: `res stop {name}` was lost: {held:?}", node.name());
         // A demand on the file of the agent, and not on what is published: it was down all the time.
         ensure!(!node.fault_file(RESOURCE, "up").exists(), "{}: {name} was started though it is held", node.name());
-        node.order(&["res", "start", name]).map(drop)
+        // It waits until the resource is up, which another fault may keep from happening.
+        node.cli(&["res", "start", name])?;
+        let held = node.record().operator.wishes.held;
+        ensure!(held.is_empty(), "{}: `res start {name}` was lost: {held:?}", node.name());
+        Ok(())
     }))
 }
 

@@ -154,3 +154,26 @@ pub(super) fn list() -> String {
     let without = LEFT_OUT.iter().map(|(name, why)| format!("{name:<16} {:<12} {why}\n", "left out"));
     all().into_iter().map(row).chain(without).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own_and_ends() {
+        let names: BTreeSet<_> = names().into_iter().collect();
+        assert_eq!(names.len(), all().len());
+        for fault in all() {
+            assert!(fault.lasts.0 <= fault.lasts.1 && fault.lasts.1 <= 10_000, "{}", fault.name);
+            assert!(list().lines().any(|line| line.starts_with(fault.name) && line.ends_with(fault.what)));
+        }
+    }
+
+    #[test]
+    fn the_one_that_is_wanted_is_played_and_no_other() {
+        let (faults, left_out) = possible(&["crash".to_owned()]);
+        assert_eq!((faults.len(), faults[0].name, left_out.len()), (1, "crash", 0));
+    }
+}
