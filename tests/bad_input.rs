@@ -244,6 +244,37 @@ fn a_second_copy_says_that_there_is_a_first() -> Result<()> {
     Ok(())
 }
 
+/// `pha-cli start` finds a supervise that seems to run, and runs no more when the others have started. Whether it runs then.
+fn starts_beside_a_lock(node: &Node) -> Result<bool> {
+    node.signal("KILL", &Program::ALL)?;
+    let lock = fs::File::open(node.home().join("var/run/supervise.pid"))?;
+    lock.lock()?;
+    let mut start = node.command(node.home().join("bin/pha-cli")).arg("start").spawn()?;
+    let began = Instant::now();
+    while node.pids(Program::Receiver).is_empty() && began.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(lock);
+    let status = start.wait()?;
+    ensure!(status.success(), "{status}");
+    Ok(node.pid(Program::Supervise).is_ok())
+}
+
+// P6: the child that a killed supervise was about to make an agent of still has its lock.
+#[test]
+fn a_supervise_that_was_killed_while_it_began_an_agent_is_started_all_the_same() -> Result<()> {
+    let lab = keeping()?;
+    let node = lab.node(1);
+    node.start()?;
+    // On a busy machine the lock may be held for longer than the start takes.
+    for _ in 0..10 {
+        if starts_beside_a_lock(node)? {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("it was never started")
+}
+
 // P63, P64: only the lock says that a daemon runs.
 #[test]
 fn a_pid_file_of_somebody_else_means_nothing() -> Result<()> {

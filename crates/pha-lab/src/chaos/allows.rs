@@ -60,7 +60,7 @@ impl Allows {
     /// The longest time without an answer for the client, of a fault that lasts so long.
     pub(super) fn outage(self, lasts: Duration) -> Duration {
         match self.service {
-            Service::Stays => BUSY / 2,
+            Service::Stays => BUSY,
             // The longest way to a takeover is the end of a lease, beside scripts that reach their limits and are killed.
             Service::Moves => LEASE + DEAD_TIME + KERNEL + BUSY + SCRIPTS,
             Service::Rests => lasts + LEASE + DEAD_TIME + KERNEL + BUSY + 2 * SCRIPTS,

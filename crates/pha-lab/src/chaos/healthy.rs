@@ -17,15 +17,24 @@ use crate::onlookers::Onlookers;
 /// The longest wait. Most faults are over in a second or two; a node that was unfit has to be sure that it is no more.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Waits until the nodes are healthy and the client is served, both as seen from now on; returns who is active.
+/// An operator looks again after so long.
+const MENDING: Duration = Duration::from_secs(3);
+
+/// Waits until the nodes are healthy and the client is served, both as seen from now on; returns who is active. Meanwhile
+/// `mend` is done now and then: what is wrong may show only later.
 ///
 /// # Errors
 /// They are not after [`BOUND`]; it says what was missing.
-pub(super) fn wait(lab: &Lab, eyes: &Onlookers) -> Result<usize> {
+pub(super) fn wait(lab: &Lab, eyes: &Onlookers, mend: impl Fn() -> Result<()>) -> Result<usize> {
     let (began, since, mark) = (Instant::now(), boot_time(), eyes.client().mark());
+    let mut mended = Instant::now();
     loop {
         match look(lab, since).and_then(|active| is_served(lab, eyes, active, mark).map(|()| active)) {
             Err(error) if began.elapsed() > BOUND => bail!("not healthy after {BOUND:?}: {error:#}"),
+            Err(_) if mended.elapsed() > MENDING => {
+                mend()?;
+                mended = Instant::now();
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
             Ok(active) => return Ok(active),
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pha_core::report::SuperviseReport;
 
 use super::audit::Auditor;
 use super::healthy;
@@ -35,19 +36,24 @@ impl Stage {
         let disks = lab.nodes().iter().map(disk).collect::<Result<Vec<_>>>()?;
         lab.start_all()?;
         let eyes = Onlookers::with(&lab, lab.client_with(CLIENT_PATIENCE)?)?;
-        let active = healthy::wait(&lab, &eyes).with_context(|| lab.story())?;
+        let active = healthy::wait(&lab, &eyes, || Ok(())).with_context(|| lab.story())?;
         Ok(Self { eyes, auditor: Auditor::default(), lab, disks, active })
     }
 
-    /// Whatever does not run is started, as init would, and failures that a fault caused are forgiven, as an operator would.
+    /// Whatever does not run is started, as init would. What a fault has left to an operator is done as by one: failures are
+    /// forgiven, and wishes that outlasted their fault are taken back.
     pub(super) fn mend(&self) -> Result<()> {
         for node in self.lab.nodes() {
             if Program::ALL.iter().any(|program| node.pids(*program).is_empty()) {
                 node.start()?;
             }
-            let report = node.record().supervise.report;
-            if report.is_some_and(|report| report.resources.iter().any(|resource| resource.failures > 0)) {
+            let record = node.record();
+            let failures = |report: SuperviseReport| report.resources.iter().any(|resource| resource.failures > 0);
+            if record.operator.wishes.offline.is_some() || record.supervise.report.is_some_and(failures) {
                 node.order(&["online"])?;
+            }
+            if !record.operator.wishes.held.is_empty() {
+                node.cli(&["res", "start"])?;
             }
         }
         Ok(())

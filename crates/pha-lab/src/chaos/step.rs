@@ -9,6 +9,7 @@ use super::faults::{Case, Scene, Undo};
 use super::plan::{Blow, Step, Whom};
 use super::stage::Stage;
 use super::{healthy, seconds};
+use crate::holders::Span;
 use crate::lab::Lab;
 use crate::node::Node;
 
@@ -27,6 +28,8 @@ pub(super) struct Played {
     pub(super) whom: String,
     /// The longest time without an answer for the client.
     pub(super) outage: Duration,
+    /// How long two nodes that could reach each other held the address.
+    pub(super) two: Duration,
     /// From the undoing until the nodes were healthy.
     pub(super) recovery: Duration,
     /// Which promise was broken, if one was.
@@ -35,7 +38,8 @@ pub(super) struct Played {
 
 /// Plays `step`.
 pub(super) fn play(stage: &mut Stage, step: &Step) -> Played {
-    let mut played = Played { whom: String::new(), outage: Duration::ZERO, recovery: Duration::ZERO, result: Ok(()) };
+    let (outage, two, recovery) = Default::default();
+    let mut played = Played { whom: String::new(), outage, two, recovery, result: Ok(()) };
     played.result = befall(stage, step, &mut played).and_then(|()| stage.auditor.audit(&stage.lab, &stage.eyes));
     played
 }
@@ -51,13 +55,23 @@ fn befall(stage: &mut Stage, step: &Step, played: &mut Played) -> Result<()> {
     stage.mend().context("a node starts again when nothing is wrong any more")?;
     // What is done by hand takes its time on a busy machine.
     let (allows, lasts) = expected(step, began.elapsed());
-    let well = healthy::wait(&stage.lab, &stage.eyes).context("the nodes are healthy again");
+    let well = healthy::wait(&stage.lab, &stage.eyes, || stage.mend()).context("the nodes are healthy again");
     played.recovery = undone.elapsed();
     std::thread::sleep(CALM);
     played.outage = stage.eyes.longest_outage();
     let before = std::mem::replace(&mut stage.active, well?);
     healthy::calm(&stage.lab, stage.active).context(CALM_PROMISE)?;
-    judge(stage, allows, before, healed)?;
+    let spans = stage.eyes.spans();
+    if allows.service == Service::Stays {
+        let strangers = spans.iter().filter(|span| span.holders.iter().any(|id| *id != before)).count();
+        ensure!(strangers == 0, "the service stays where it is: {spans:?}");
+    }
+    played.two = two_holders(&spans, if allows.apart { healed } else { Duration::ZERO });
+    ensure!(
+        played.two <= TWO_HOLDERS,
+        "never two: nodes that reach each other held the address for {}: {spans:?}",
+        seconds(played.two)
+    );
     let (outage, most) = (played.outage, allows.outage(lasts));
     ensure!(outage <= most, "the service: not served for {}, {} are allowed", seconds(outage), seconds(most));
     Ok(())
@@ -128,16 +142,23 @@ fn allowed(blow: &Blow, lasts: Duration) -> Allows {
     (blow.fault.allows)(Case { active: blow.whom == Whom::Active, lasts, chance: blow.chance })
 }
 
-/// Who held the address meanwhile. `before` was active at the beginning; the fault was undone at `healed`.
-fn judge(stage: &Stage, allows: Allows, before: usize, healed: Duration) -> Result<()> {
-    let spans = stage.eyes.spans();
-    if allows.service == Service::Stays {
-        let strangers = spans.iter().filter(|span| span.holders.iter().any(|id| *id != before)).count();
-        ensure!(strangers == 0, "the service stays where it is: {spans:?}");
+/// How long more than one held the address, counted from `since` on.
+fn two_holders(spans: &[Span], since: Duration) -> Duration {
+    let doubles = spans.iter().filter(|span| span.holders.len() > 1 && span.to >= since);
+    doubles.map(|span| span.to.saturating_sub(span.from.max(since))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_holders_count_from_when_the_nodes_could_reach_each_other_again() {
+        let ms = Duration::from_millis;
+        let span = |from, to, holders: &[usize]| Span { from: ms(from), to: ms(to), holders: holders.to_vec() };
+        let spans = [span(0, 10, &[1]), span(11, 20, &[1, 2]), span(21, 30, &[2]), span(31, 35, &[1, 2])];
+        assert_eq!(two_holders(&spans, Duration::ZERO), ms(13));
+        assert_eq!(two_holders(&spans, ms(15)), ms(9));
+        assert_eq!(two_holders(&spans, ms(40)), Duration::ZERO);
     }
-    let counted = if allows.apart { healed } else { Duration::ZERO };
-    let doubles = spans.iter().filter(|span| span.holders.len() > 1 && span.to >= counted);
-    let two: Duration = doubles.map(|span| span.to.saturating_sub(span.from.max(counted))).sum();
-    ensure!(two <= TWO_HOLDERS, "never two: two nodes that reach each other held it for {}: {spans:?}", seconds(two));
-    Ok(())
 }

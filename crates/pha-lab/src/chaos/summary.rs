@@ -21,6 +21,7 @@ struct Row {
     played: u32,
     survived: u32,
     outage: Duration,
+    two: Duration,
     recovery: Duration,
 }
 
@@ -58,22 +59,32 @@ impl Summary {
         row.played += 1;
         row.survived += u32::from(survived);
         row.outage = row.outage.max(played.outage);
+        row.two = row.two.max(played.two);
         row.recovery = row.recovery.max(played.recovery);
     }
 
     /// The table.
     pub(super) fn text(&self, took: Duration) -> String {
-        let mut text =
-            format!("\n{:<18} {:>9}  {:>12}  {:>13}\n", "fault", "survived", "worst outage", "healthy after");
+        let mut text = String::new();
+        let mut line = |cells: [&str; 5]| {
+            let [name, survived, outage, two, recovery] = cells;
+            text += &format!("{name:<18} {survived:>9}  {outage:>12}  {two:>12}  {recovery:>13}\n");
+        };
+        line(["", "", "", "", ""]);
+        line(["fault", "survived", "worst outage", "two holders", "healthy after"]);
         for (name, row) in &self.kinds {
             let survived = format!("{}/{}", row.survived, row.played);
-            text += &format!("{name:<18} {survived:>9}  {:>12}  {:>13}\n", seconds(row.outage), seconds(row.recovery));
+            line([name, &survived, &seconds(row.outage), &milliseconds(row.two), &seconds(row.recovery)]);
         }
         let each = took.as_secs_f64() / f64::from(self.steps.max(1));
         let survived = self.steps - self.broken;
         text += &format!("\nsurvived {survived}/{}, in {:.0} s, {each:.1} s each\n", self.steps, took.as_secs_f64());
         text
     }
+}
+
+fn milliseconds(time: Duration) -> String {
+    if time.is_zero() { "never".to_owned() } else { format!("{} ms", time.as_millis()) }
 }
 
 /// How steps with two faults are called.

@@ -41,7 +41,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "host name",
         what: "the machine is called by another name, which is no node's",
-        kind: Kind::Input,
+        kind: Kind::Alone,
         needs: Needs::Nothing,
         lasts: (200, 2500),
         allows: |_| Allows::STAYS,

@@ -173,7 +173,8 @@ fn power_cut<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
 }
 
 fn restart<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
-    scene.node.order(&["restart"])?;
+    // Refused where something is wrong with the configuration, and then nothing is restarted.
+    scene.node.cli(&["restart"])?;
     Ok(nothing_to_undo())
 }
 
