@@ -79,7 +79,8 @@ pub(super) const FAULTS: &[Fault] = &[
         kind: Kind::Wire,
         needs: Needs::Nothing,
         lasts: (500, 4500),
-        allows: |_| Allows::STAYS,
+        // It may come back for one while another is still asking whether its peers have lost it, too.
+        allows: |_| Allows::MOVES,
         begin: no_gateway,
     },
     Fault {
