@@ -149,16 +149,16 @@ fn with_the_database_in_memory_a_disk_that_stalls_silences_nobody_and_a_reboot_f
 fn a_standby_that_could_not_store_its_term_once_takes_over_when_it_can() {
     scenario(LabOptions::default().volatile(), |lab| {
         let test = "a_standby_that_could_not_store_its_term_once_takes_over_when_it_can";
-        let Some(disks) = disks(lab, test) else { return Ok(()) };
+        let Some(_disks) = disks(lab, test) else { return Ok(()) };
         let active = lab.start_all()?;
-        let (standby, disk) = (lab.other(active), &disks[2 - active]);
+        let standby = lab.other(active);
         let supervise = standby.pid(Program::Supervise)?;
-        disk.refuse(supervise)?;
+        standby.refuse_writes(supervise)?;
         lab.node(active).crash()?;
         let waits = lab.stays(Duration::from_secs(6), "nobody takes over under a term that is not stored", || {
             !standby.holds_address()
         });
-        disk.accept(supervise)?;
+        standby.accept_writes(supervise)?;
         waits?;
         lab.wait(SOON, "it takes over", || standby.is_active()).map(drop)
     });

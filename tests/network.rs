@@ -1,6 +1,5 @@
 //! A network that lies: splits, lost heartbeats, one-way links, forged datagrams.
 
-use std::net::UdpSocket;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -125,27 +124,6 @@ fn a_kernel_that_finds_its_neighbours_no_more_loses_neither_peer_nor_gateway() {
     });
 }
 
-/// Sends every node datagrams that are not heartbeats: empty, random, long, and with the right beginning.
-fn send_garbage(lab: &Lab) -> Result<()> {
-    let socket = UdpSocket::bind((network::CLIENT, 0))?;
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    for round in 0..1000_usize {
-        let mut bytes: Vec<u8> = (0..round % 400)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                state.to_be_bytes()[0]
-            })
-            .collect();
-        if round % 2 == 0 && bytes.len() > 4 {
-            bytes[..4].copy_from_slice(b"PHA\x01");
-        }
-        for node in lab.nodes() {
-            socket.send_to(&bytes, (network::node_address(node.id()), lab.port()))?;
-        }
-    }
-    Ok(())
-}
-
 fn dropped(node: &Node) -> u64 {
     node.record().receiver.drops.values().sum()
 }
@@ -156,7 +134,7 @@ fn survives_garbage(lab: &Lab) -> Result<()> {
     let eyes = Onlookers::start(lab)?;
     let pids = |node: &Node| Program::ALL.map(|program| node.pid(program).ok());
     let before: Vec<_> = lab.nodes().iter().map(pids).collect();
-    send_garbage(lab)?;
+    network::send_garbage(lab.nodes().len(), lab.port(), 1)?;
     lab.wait(SOON, "the garbage is counted", || lab.nodes().iter().all(|node| dropped(node) > 100))?;
     lab.stays(Duration::from_secs(2), "one holder, the same", || lab.active_nodes() == [active])?;
     ensure!(lab.nodes().iter().map(pids).collect::<Vec<_>>() == before, "a daemon died");

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use pha_core::Reason;
+use pha_core::{Reason, Term};
 use pha_lab::world::scenario;
-use pha_lab::{Lab, LabOptions, Onlookers, network};
+use pha_lab::{Lab, LabOptions, Node, Onlookers, Program, network};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -108,6 +108,38 @@ fn stop_keeps_the_service_until_res_stop_lets_the_peer_have_it() {
         let gap = eyes.saw_change_to(lab, other.name(), SOON)?;
         ensure!(gap.length().is_some_and(|length| length < OUTAGE), "{gap:?}");
         lab.wait(SOON, "the other is active", || other.is_active())?;
+        eyes.never_saw_two()
+    });
+}
+
+// P10: a term only grows, also where agents are called by hand before pha is started again.
+#[test]
+fn res_stop_after_a_reboot_forgets_no_term() {
+    scenario(LabOptions::default(), |lab| {
+        let node = lab.node(1);
+        node.start()?;
+        lab.wait(SOON, "lb1 is active", || node.is_active())?;
+        node.crash()?;
+        node.boot()?;
+        let term = |node: &Node| node.record().supervise.report.map(|report| report.highest_term);
+        let before = term(node);
+        ensure!(before > Some(Term::NONE), "no term was kept: {before:?}");
+        node.order(&["res", "stop"])?;
+        ensure!(term(node) == before, "{before:?}, then {:?}", term(node));
+        Ok(())
+    });
+}
+
+// P64, P65: only supervise has died.
+#[test]
+fn res_stop_beside_a_sender_that_runs_still_lets_the_peer_have_the_service() {
+    scenario(LabOptions::default(), |lab| {
+        let first = lab.start_all()?;
+        let (node, other) = (lab.node(first), lab.other(first));
+        let eyes = Onlookers::start(lab)?;
+        node.signal("KILL", &[Program::Supervise])?;
+        node.order(&["res", "stop"])?;
+        lab.wait(SOON, "the peer has the service", || other.is_active())?;
         eyes.never_saw_two()
     });
 }

@@ -47,6 +47,12 @@ pub(crate) fn start(session: &Session, programs: &[Program]) -> Result<(), Failu
     for program in &missing {
         start_one(session, *program)?;
     }
+    // One that was killed seems to run until the agent that it was about to begin has let go of its lock.
+    for program in programs.iter().filter(|program| !missing.contains(program)) {
+        if pid(session, *program).is_none() {
+            start_one(session, *program)?;
+        }
+    }
     match programs.iter().find(|program| pid(session, **program).is_none()) {
         None => Ok(()),
         Some(gone) => Err(not_started(session, *gone, "ended right after its start", exit::SOFTWARE)),

@@ -169,7 +169,8 @@ fn start_now(session: &Session, name: Option<&str>) -> Result<(), Failure> {
 fn stop_now(session: &Session, name: Option<&str>) -> Result<(), Failure> {
     agents(session, "stop", name)?;
     let all_down = not_down(&View::take(session)?, &[]).is_empty();
-    if !all_down {
+    // A sender that still runs reads it and says it.
+    if !all_down || pid(session, Program::Sender).is_some() {
         return Ok(());
     }
     run_program(session, "pha-sender", &["--farewell"]).map_err(|failure| {

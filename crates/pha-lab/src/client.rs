@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use pha_sys::poll;
 
+/// Answers that are read before the client asks again.
+const MOST_AT_ONCE: u32 = 1000;
+
 /// How to ask.
 #[derive(Debug, Clone)]
 pub enum Probe {
@@ -127,6 +130,12 @@ impl Timeline {
         self.0.last().and_then(|run| run.answer.as_deref())
     }
 
+    /// Who answered the last request, if somebody did, and it was answered at `since` or later.
+    #[must_use]
+    pub fn answer_since(&self, since: Duration) -> Option<&str> {
+        self.0.last().filter(|run| run.last >= since)?.answer.as_deref()
+    }
+
     /// Requests so far: all, and those that failed.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
@@ -184,6 +193,12 @@ impl Client {
     #[must_use]
     pub fn answer(&self) -> Option<String> {
         self.timeline().answer().map(str::to_owned)
+    }
+
+    /// Who answered the last request, if somebody did, and it was answered at `since` or later.
+    #[must_use]
+    pub fn answer_since(&self, since: Duration) -> Option<String> {
+        self.timeline().answer_since(since).map(str::to_owned)
     }
 
     /// Requests so far: all, and those that failed.
@@ -250,8 +265,10 @@ impl Recorder {
             // Not the socket's own timeout: the kernel rounds that up to one or two of its ticks, 4 ms each.
             let _ = poll::wait(&[socket.as_fd()], Some(next.saturating_duration_since(Instant::now())));
             let mut buffer = [0; 128];
-            // An error is an ICMP message about an earlier request, or there is nothing: not an answer.
-            if let Ok(length) = socket.recv(&mut buffer) {
+            // All that has come, or answers that waited for a client that was late itself would count as lost. An error is an
+            // ICMP message about an earlier request, or there is nothing: not an answer.
+            for _ in 0..MOST_AT_ONCE {
+                let Ok(length) = socket.recv(&mut buffer) else { break };
                 asked.answered(&buffer[..length], self.started.elapsed());
             }
             let too_old = self.started.elapsed().saturating_sub(patience);
@@ -327,6 +344,7 @@ mod tests {
         assert_eq!((gaps[0].length(), gaps[0].failed), (Some(ms(15)), 2));
         assert_eq!((gaps[0].before.as_deref(), gaps[0].after.as_deref()), (Some("lb1"), Some("lb2")));
         assert_eq!(timeline.counts(), (6, 3));
+        assert_eq!((timeline.answer_since(ms(25)), timeline.answer_since(ms(26))), (Some("lb2"), None));
         assert!(timeline.gaps(ms(26)).is_empty());
     }
 

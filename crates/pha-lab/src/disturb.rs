@@ -146,10 +146,10 @@ fn disturb(lab: &Lab, options: &DisturbOptions) -> Result<u32> {
 }
 
 /// A process that does nothing, as fast as it can; it ends with this value.
-struct Busy(Child);
+pub(crate) struct Busy(Child);
 
 impl Busy {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
         command.spawn().map(Self).context("a busy process")

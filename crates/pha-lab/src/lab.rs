@@ -33,12 +33,14 @@ pub struct LabOptions {
     pub(crate) key: bool,
     pub(crate) plain: bool,
     pub(crate) volatile: bool,
+    pub(crate) host_names: bool,
     root: Option<PathBuf>,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
-        Self { nodes: 2, lines: Vec::new(), resources: None, key: true, plain: false, volatile: false, root: None }
+        let (nodes, key, lines) = (2, true, Vec::new());
+        Self { nodes, lines, resources: None, key, plain: false, volatile: false, host_names: false, root: None }
     }
 }
 
@@ -82,6 +84,13 @@ impl LabOptions {
     #[must_use]
     pub const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// Each node has a host name of its own, and pha knows it by that alone, as it does on a machine.
+    #[must_use]
+    pub const fn host_names(mut self) -> Self {
+        self.host_names = true;
         self
     }
 
@@ -202,10 +211,13 @@ impl Lab {
         SocketAddr::from(([10, 77, 0, 100], WEB_PORT))
     }
 
-    /// A client with the finest measure: datagrams every 2 ms; in a plain lab, files. A datagram is given up after 1 s,
-    /// so that an answer that is only late, on a busy machine, does not count as lost.
+    /// A client with the finest measure: datagrams every 2 ms, lost after 1 s; in a plain lab, files.
     pub fn client(&self) -> Result<Client> {
-        let patience = Duration::from_secs(1);
+        self.client_with(Duration::from_secs(1))
+    }
+
+    /// As [`Self::client`], but a datagram is lost after `patience`.
+    pub fn client_with(&self, patience: Duration) -> Result<Client> {
         Client::start(self.files().unwrap_or(Probe::Udp { service: self.service(), patience }))
     }
 

@@ -8,6 +8,7 @@
 //! (programs, configuration, status database) and the kernel's own tables.
 
 pub mod bench;
+pub mod chaos;
 pub mod client;
 pub mod command;
 pub mod demo;
@@ -29,5 +30,5 @@ pub mod world;
 pub use client::{Client, Gap, Probe};
 pub use holders::HolderWatch;
 pub use lab::{Lab, LabOptions};
-pub use node::{Disk, Node, Program};
+pub use node::{Disk, Node, Program, Spoilt};
 pub use onlookers::Onlookers;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{bench, demo, disturb, many, old_peer, server};
+use pha_lab::{bench, chaos, demo, disturb, many, old_peer, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -39,6 +39,8 @@ enum Command {
     Disturb(disturb::DisturbOptions),
     /// Speak like a standby of the protocol version before.
     OldPeer(old_peer::OldPeerOptions),
+    /// Faults drawn from a seed befall real nodes, and every promise is audited; exit 1 if one was broken.
+    Chaos(chaos::ChaosOptions),
     /// Answer every request with NAME, over HTTP and UDP.
     Serve {
         /// Return once the server answers, and leave it running.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Many(options) => many::run(options),
         Command::Disturb(options) => disturb::run(&options),
         Command::OldPeer(options) => old_peer::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Serve { background: true, pid_file, address, name } => {
             server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
         }

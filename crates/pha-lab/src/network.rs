@@ -7,6 +7,8 @@
 //!
 //! The faults here are those of a wire: a port that is off, ports that cannot talk to each other, packets dropped.
 
+use std::net::UdpSocket;
+
 use anyhow::{Context, Result, bail};
 
 use crate::command::{self, ip};
@@ -178,6 +180,26 @@ pub fn lose(name: &str, udp_port: u16, percent: u32) -> Result<()> {
     let hook = "type filter hook egress device \"eth0\" priority 0";
     let rules = format!("table netdev pha_lose {{\nchain out {{\n{hook}\n{heartbeats}{arp}}}\n}}");
     command::run("ip", ["netns", "exec", name, "nft", &rules]).map(drop)
+}
+
+/// Ends [`lose`].
+pub fn lose_nothing(name: &str) -> Result<()> {
+    command::run("ip", ["netns", "exec", name, "nft", "delete table netdev pha_lose"]).map(drop)
+}
+
+/// Sends to `port` of every node from 1 to `nodes` datagrams that are no heartbeats, from the client: empty ones, random
+/// ones, long ones, and half of them with the right beginning. The same `seed` makes the same ones.
+pub fn send_garbage(nodes: usize, port: u16, seed: u64) -> Result<()> {
+    let socket = UdpSocket::bind((CLIENT, 0)).context("the client's socket")?;
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 0..1000 {
+        let mut bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(round % 400).collect();
+        if round % 2 == 0 && bytes.len() > 4 {
+            bytes[..4].copy_from_slice(b"PHA\x01");
+        }
+        (1..=nodes).try_for_each(|id| socket.send_to(&bytes, (node_address(id), port)).map(drop))?;
+    }
+    Ok(())
 }
 
 /// Why packets cannot be dropped here, if so: `nft` missing, or a kernel without it.

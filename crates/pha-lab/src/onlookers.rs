@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::client::{Client, Gap};
-use crate::holders::HolderWatch;
+use crate::holders::{HolderWatch, Span};
 use crate::lab::Lab;
 
 /// A client and a holder watch that started together.
@@ -23,7 +23,12 @@ pub struct Onlookers {
 impl Onlookers {
     /// Starts both and waits until the client is answered.
     pub fn start(lab: &Lab) -> Result<Self> {
-        let (client, holders) = (lab.client()?, lab.watch_holders());
+        Self::with(lab, lab.client()?)
+    }
+
+    /// As [`Self::start`], with this client.
+    pub fn with(lab: &Lab, client: Client) -> Result<Self> {
+        let holders = lab.watch_holders();
         lab.wait(Duration::from_secs(5), "the client is answered", || client.answer().is_some())?;
         let mut onlookers = Self { client, holders, client_mark: Duration::ZERO, holders_mark: Duration::ZERO };
         onlookers.look_anew();
@@ -46,6 +51,22 @@ impl Onlookers {
     #[must_use]
     pub const fn holders(&self) -> &HolderWatch {
         &self.holders
+    }
+
+    /// Who held the address since the last look anew.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        self.holders.spans().into_iter().filter(|span| span.to >= self.holders_mark).collect()
+    }
+
+    /// The longest time without an answer that ended after the last look anew, as far as it lay after it; if there is none
+    /// yet, until now.
+    #[must_use]
+    pub fn longest_outage(&self) -> Duration {
+        let since = self.client_mark;
+        let gaps = self.client.gaps(since).into_iter().filter(|gap| gap.failed > 0);
+        let after = |gap: Gap| gap.to.unwrap_or_else(|| self.client.mark()).saturating_sub(gap.from.max(since));
+        gaps.map(after).max().unwrap_or_default()
     }
 
     /// Not one reply was lost, and the address stayed where it was.

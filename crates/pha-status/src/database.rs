@@ -264,7 +264,8 @@ impl Database {
         };
         // On a full disk a file that was replaced twice while it was read may have been overwritten: look once more.
         let again = |why| content(source).map_or(Err(why), |(_, content)| file::parse(&content));
-        Ok((Some(file), file::parse(&bytes).or_else(again).map(of_this_boot)))
+        let ours = |record: Record| if record.node == self.node { Ok(record) } else { Err(Defect::AnotherNode) };
+        Ok((Some(file), file::parse(&bytes).or_else(again).and_then(ours).map(of_this_boot)))
     }
 
     fn empty(&self) -> Result<Record, StatusError> {

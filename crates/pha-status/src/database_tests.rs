@@ -81,6 +81,17 @@ fn a_bad_file_is_refused_by_readers_and_set_aside_by_the_next_update() {
     assert!(others(&dir).is_empty());
 }
 
+// A sender would say what another node is, under that node's term.
+#[test]
+fn the_file_of_another_node_is_bad_however_good_it_is() {
+    let (dir, database) = database();
+    set_pid(&Database::new(dir.path(), "lb2"), 7).unwrap();
+    assert!(matches!(database.read(), Err(StatusError::Bad { why: Defect::AnotherNode, .. })));
+    let updated = database.update(Durability::Volatile, Patience::Daemon, |_: &mut ReceiverSection| {}).unwrap();
+    assert!(updated.set_aside.is_some() && updated.record.sender.pid == 0);
+    assert_eq!(database.read().unwrap().node, "lb1");
+}
+
 #[test]
 fn a_file_cut_at_any_byte_is_set_aside_and_never_used() {
     let (_dir, database) = database();

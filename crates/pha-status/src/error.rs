@@ -76,6 +76,9 @@ pub enum Defect {
     /// The checksum matches, but the bytes are not a record of this version.
     #[error("damaged: not a record of this version")]
     Record,
+    /// It is the database of another node: copied with its folder, or the machine has another name now.
+    #[error("the status file of another node")]
+    AnotherNode,
     /// Larger than a status file can be.
     #[error("larger than {RECORD_LIMIT} bytes")]
     TooLarge,

@@ -158,7 +158,7 @@ impl Supervise {
             events.extend(self.note_published(published));
         }
         if woken.record_changed {
-            self.read();
+            events.extend(self.read());
         }
         if let Some(stored) = self.reserving.and_then(|number| self.publisher.lasts(number)) {
             self.reserving = None;
@@ -310,7 +310,8 @@ impl Supervise {
         }
     }
 
-    fn read(&mut self) {
+    /// What the core is told if what it last said had to be put back into the database.
+    fn read(&mut self) -> Option<Event> {
         match self.database.read() {
             Ok(record) => {
                 let before = std::mem::replace(&mut self.record, record);
@@ -318,11 +319,12 @@ impl Supervise {
             }
             Err(error) => log::error!("{error}; what was known stays known"),
         }
-        if self.publisher.was_overwritten(&mut self.record) {
-            // What was to last there is gone, too.
-            let published = self.publisher.store(self.section.clone(), Durability::Lasting, PATIENCE);
-            self.note_record(published);
+        if !self.publisher.was_overwritten(&mut self.record) {
+            return None;
         }
+        // What was to last there is gone, too.
+        let published = self.publisher.store(self.section.clone(), Durability::Lasting, PATIENCE);
+        self.note_published(published)
     }
 
     /// A database that was lost while we ran must not end a maintenance: the wishes are put back as they were known.
@@ -436,3 +438,7 @@ fn pinger(config: &Config) -> anyhow::Result<Option<Pinger>> {
                   leave GW empty";
     Pinger::new().map(Some).context(remedy)
 }
+
+#[cfg(test)]
+#[path = "daemon_tests.rs"]
+mod tests;

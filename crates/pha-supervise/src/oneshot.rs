@@ -8,7 +8,7 @@ use pha_address::DUPLICATE_WINDOW;
 use pha_core::report::{ResourceState, SuperviseReport};
 use pha_core::resource::{Call, Outcome};
 use pha_core::supervisor::{Restored, Supervisor};
-use pha_core::{LeaveCause, Reason, Term, Word};
+use pha_core::{LeaveCause, Reason, Saying, Term, Word};
 use pha_daemon::{Daemon, now, settings};
 use pha_status::{Durability, Patience, SuperviseSection};
 use pha_sys::poll;
@@ -87,9 +87,7 @@ fn record(daemon: &Daemon, fresh: SuperviseReport, states: &[ResourceState]) -> 
     let clean = states.iter().all(|state| *state == ResourceState::Down);
     let word = if clean { Word::Left { cause: LeaveCause::Stopped } } else { Word::Kept };
     let change = |section: &mut SuperviseSection| {
-        let same_names =
-            |old: &SuperviseReport| old.resources.iter().map(|r| &r.name).eq(fresh.resources.iter().map(|r| &r.name));
-        let mut report = section.report.take().filter(same_names).unwrap_or(fresh);
+        let mut report = renewed(section.report.take(), fresh);
         for (resource, state) in report.resources.iter_mut().zip(states) {
             if resource.state != *state {
                 resource.state = *state;
@@ -102,4 +100,14 @@ fn record(daemon: &Daemon, fresh: SuperviseReport, states: &[ResourceState]) -> 
     };
     daemon.database.update(Durability::Volatile, Patience::Operator, change)?;
     Ok(())
+}
+
+/// What was known, if it is of the same resources. Of others, and after a reboot, terms and history are what lasts.
+fn renewed(known: Option<SuperviseReport>, fresh: SuperviseReport) -> SuperviseReport {
+    let Some(known) = known else { return fresh };
+    if known.resources.iter().map(|r| &r.name).eq(fresh.resources.iter().map(|r| &r.name)) {
+        return known;
+    }
+    let saying = Saying { term: known.saying.term, ..fresh.saying };
+    SuperviseReport { saying, highest_term: known.highest_term, history: known.history, ..fresh }
 }

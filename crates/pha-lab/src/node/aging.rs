@@ -12,15 +12,15 @@ use anyhow::{Context, Result};
 /// The boot id of every earlier boot.
 const EARLIER: &[u8; 36] = b"00000000-0000-4000-8000-000000000001";
 
-/// Ages the file `path` by one boot; without a file there is nothing to do.
+/// Ages the file `path` by one boot. Without a file, or with something else in its place, there is nothing to do.
 pub(super) fn leave_for_next_boot(path: &Path) -> Result<()> {
     let file = match fs::read(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => return Ok(()),
         Err(error) => return Err(error).context("status database"),
     };
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("boot id")?;
-    let aged = aged(&file, boot_id.trim().as_bytes()).context("the status database has no usable first line")?;
+    let Some(aged) = aged(&file, boot_id.trim().as_bytes()) else { return Ok(()) };
     fs::write(path, aged).context("status database")
 }
 

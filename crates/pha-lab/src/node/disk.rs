@@ -5,7 +5,7 @@
 //! after all, `echo j >/proc/sysrq-trigger` thaws it.)
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -27,14 +27,7 @@ impl Node {
     /// # Errors
     /// Where no file can be mounted: a reason to skip a test.
     pub fn own_disk(&self) -> Result<Disk> {
-        let (image, mounted) = (self.home.join("disk"), self.home.join("var"));
-        fs::File::create(&image)?.set_len(SIZE)?;
-        command::run("mkfs.ext4", ["-q", "-F", &image.to_string_lossy()])?;
-        command::run("mount", ["-o", "loop", &image.to_string_lossy(), &mounted.to_string_lossy()])?;
-        let disk = Disk { mounted };
-        // It can be frozen here, or the test is of no use.
-        disk.freeze()?;
-        disk.thaw()?;
+        let disk = Disk::mount(&self.home.join("disk"), &self.home.join("var"))?;
         for dir in ["run", "log"] {
             fs::create_dir_all(disk.mounted.join(dir)).context(dir)?;
         }
@@ -42,7 +35,70 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Mounts a new disk of this many KiB at this node's `var/`, in memory; before its programs are started.
+    ///
+    /// # Errors
+    /// Where nothing can be mounted.
+    pub fn small_disk(&self, size: u32) -> Result<Disk> {
+        let mounted = self.home.join("var");
+        let size = format!("size={size}k");
+        command::run("mount", ["-t", "tmpfs", "-o", &size, "none", &mounted.to_string_lossy()])?;
+        Ok(Disk { mounted })
+    }
+
+    /// Writes a file to this node's `var/` until there is no room left, and returns its name.
+    #[must_use]
+    pub fn fill_disk(&self) -> PathBuf {
+        let path = self.home.join("var/fill");
+        // It ends with an error, when there is no room left.
+        let _ = command::run("sh", ["-c", &format!("cat /dev/zero >'{}'", path.display())]);
+        path
+    }
+
+    /// From now on `process` can write nothing new to this node's `var/`, though it can write what it has open.
+    ///
+    /// # Errors
+    /// If it cannot be mounted once more where the process sees it.
+    pub fn refuse_writes(&self, process: u32) -> Result<()> {
+        let var = self.home.join("var");
+        let var = var.to_string_lossy();
+        inside(process, &["mount", "--bind", &var, &var])?;
+        inside(process, &["mount", "-o", "remount,bind,ro", &var])
+    }
+
+    /// As before [`Self::refuse_writes`].
+    ///
+    /// # Errors
+    /// If nothing was refused, or the process has ended.
+    pub fn accept_writes(&self, process: u32) -> Result<()> {
+        inside(process, &["umount", "--lazy", &self.home.join("var").to_string_lossy()])
+    }
+}
+
 impl Disk {
+    fn mount(image: &Path, mounted: &Path) -> Result<Self> {
+        fs::File::create(image)?.set_len(SIZE)?;
+        command::run("mkfs.ext4", ["-q", "-F", &image.to_string_lossy()])?;
+        command::run("mount", ["-o", "loop", &image.to_string_lossy(), &mounted.to_string_lossy()])?;
+        let disk = Self { mounted: mounted.to_owned() };
+        // It can be frozen here, or it is of no use.
+        disk.freeze()?;
+        disk.thaw()?;
+        Ok(disk)
+    }
+
+    /// Whether disks can be made here that can be made to stall.
+    ///
+    /// # Errors
+    /// They cannot; it says why.
+    pub fn can_freeze() -> Result<()> {
+        let dir = tempfile::tempdir().context("a folder")?;
+        let mounted = dir.path().join("mounted");
+        fs::create_dir(&mounted)?;
+        Self::mount(&dir.path().join("disk"), &mounted).map(drop)
+    }
+
     /// From now on writers wait.
     ///
     /// # Errors
@@ -57,24 +113,6 @@ impl Disk {
     /// If it is not frozen.
     pub fn thaw(&self) -> Result<()> {
         command::run("fsfreeze", ["--unfreeze".as_ref(), self.mounted.as_os_str()]).map(drop)
-    }
-
-    /// From now on `process` can write nothing new to it, though it can write what it has open.
-    ///
-    /// # Errors
-    /// If the disk cannot be mounted once more where the process sees it.
-    pub fn refuse(&self, process: u32) -> Result<()> {
-        let mounted = self.mounted.to_string_lossy();
-        inside(process, &["mount", "--bind", &mounted, &mounted])?;
-        inside(process, &["mount", "-o", "remount,bind,ro", &mounted])
-    }
-
-    /// As before [`Self::refuse`].
-    ///
-    /// # Errors
-    /// If it did not refuse.
-    pub fn accept(&self, process: u32) -> Result<()> {
-        inside(process, &["umount", "--lazy", &self.mounted.to_string_lossy()])
     }
 }
 

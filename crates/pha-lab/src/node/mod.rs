@@ -6,6 +6,7 @@
 mod aging;
 mod disk;
 mod look;
+mod spoil;
 
 use std::fs;
 use std::io::{Read, Seek};
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 pub use disk::Disk;
 pub use look::HeldAddress;
+pub use spoil::Spoilt;
 
 use crate::command;
 use crate::home::{self, ConfigText};
@@ -77,6 +79,8 @@ pub struct Node {
     home: PathBuf,
     var_dir: PathBuf,
     place: Place,
+    /// It has a host name of its own, and pha knows it by that name alone.
+    named: bool,
 }
 
 impl Node {
@@ -92,12 +96,17 @@ impl Node {
         let place = if !options.plain {
             network::build_node(id, &name)?;
             let mut anchor = Command::new("ip");
-            anchor.args(["netns", "exec", &name, "sleep", "infinity"]).stdin(Stdio::null());
+            anchor.args(["netns", "exec", &name]).stdin(Stdio::null());
+            if options.host_names {
+                anchor.args(["unshare", "--uts", "sh", "-c", "hostname \"$1\" && exec sleep infinity", "sh", &name]);
+            } else {
+                anchor.args(["sleep", "infinity"]);
+            }
             Place::Namespace(anchor.spawn().context("ip netns exec")?)
         } else {
             Place::Plain
         };
-        let node = Self { id, name, home, var_dir, place };
+        let node = Self { id, name, home, var_dir, place, named: options.host_names };
         node.wait_for_anchor()?;
         Ok(node)
     }
@@ -141,7 +150,7 @@ impl Node {
     /// A file of the agent `fault` for the resource `resource`, such as `fail-start`.
     #[must_use]
     pub fn fault_file(&self, resource: &str, file: &str) -> PathBuf {
-        self.home.join("var/fault").join(resource).join(file)
+        self.home.join("fault").join(resource).join(file)
     }
 
     /// Creates (or empties) such a file with `text`.
@@ -163,15 +172,39 @@ impl Node {
         text.lines().filter(|line| *line == verb).count()
     }
 
-    /// A command that runs in this node: its network, its `PHA_HOME` and `PHA_NODE`.
+    /// A command that runs in this node: its network, its `PHA_HOME`, and its host name or `PHA_NODE`.
     #[must_use]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(if matches!(self.place, Place::Plain) { "env" } else { "ip" });
-        if !matches!(self.place, Place::Plain) {
-            command.args(["netns", "exec", &self.name]);
+        let mut command = match &self.place {
+            Place::Plain => Command::new("env"),
+            Place::Namespace(anchor) if self.named => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--uts=/proc/{}/ns/uts", anchor.id())).args(["ip", "netns", "exec", &self.name]);
+                command.env_remove("PHA_NODE");
+                command
+            }
+            Place::Namespace(_) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &self.name]);
+                command
+            }
+        };
+        if !self.named {
+            command.env("PHA_NODE", &self.name);
         }
-        command.arg(program).env("PHA_HOME", &self.home).env("PHA_NODE", &self.name);
+        command.arg(program).env("PHA_HOME", &self.home);
         command
+    }
+
+    /// Gives the machine another host name; only where nodes have host names of their own.
+    ///
+    /// # Errors
+    /// This node has none.
+    pub fn rename(&self, host_name: &str) -> Result<()> {
+        ensure!(self.named, "{} has no host name of its own", self.name);
+        let status = self.command("hostname").arg(host_name).status()?;
+        ensure!(status.success(), "hostname {host_name}: {status}");
+        Ok(())
     }
 
     /// Runs `pha-cli` with `arguments`; whatever it starts may live on. After 30 s it is killed.
@@ -271,9 +304,10 @@ impl Node {
         if self.var_dir != self.home.join("var") {
             fs::remove_dir_all(&self.var_dir)?;
         }
-        for entry in fs::read_dir(self.home.join("var/fault")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(self.home.join("fault")).into_iter().flatten().flatten() {
             let _ = fs::remove_file(entry.path().join("up"));
         }
+        let _ = fs::remove_file(self.home.join("web.pid"));
         Ok(())
     }
 
