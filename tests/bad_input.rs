@@ -522,7 +522,7 @@ fn many_starts_and_stops_leave_nothing_behind() -> Result<()> {
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
     left.sort();
-    ensure!(left == ["log", "run", "status.dat", "status.dat.reserve", "status.lock"], "{left:?}");
+    ensure!(left == ["log", "run", "status.dat", "status.dat.kept", "status.dat.reserve", "status.lock"], "{left:?}");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use pha_status::remove_stale;
 use pha_sys::exit;
 use pha_wire::Key;
 
@@ -43,8 +44,10 @@ fn random_key() -> io::Result<Key> {
     Ok(Key::from_bytes(bytes))
 }
 
-/// At every moment the file is absent, the old one or the new one, and never readable by others.
+/// At every moment the file is absent, the old one or the new one, and never readable by others. When this returns, it stays
+/// the new one: peers may have it.
 fn write(path: &Path, text: &str) -> io::Result<()> {
+    remove_stale(path);
     let fresh = path.with_extension(format!("{}.tmp", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     let written =
@@ -53,7 +56,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         // Nothing but our own unfinished file.
         let _ = fs::remove_file(&fresh);
     }
-    written
+    written?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]

@@ -30,4 +30,4 @@ pub use error::{Defect, StatusError};
 pub use file::VERSION;
 pub use head::shell_name;
 pub use record::{OperatorSection, ReceiverSection, Record, Section, SendError, SenderSection, SuperviseSection};
-pub use replacement::Durability;
+pub use replacement::{Durability, remove_stale};

@@ -30,6 +30,7 @@ pub mod signals;
 mod socket;
 pub mod swap;
 pub mod tcp;
+pub mod tracee;
 pub mod udp;
 pub mod volatile;
 pub mod watch;
