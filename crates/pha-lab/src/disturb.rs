@@ -165,7 +165,7 @@ impl Drop for Busy {
 
 /// What one node thought.
 #[derive(Debug, Default, Clone)]
-struct Seen {
+pub(crate) struct Seen {
     last: Option<(Liveness, BootTime)>,
     reason: Option<Reason>,
     suspicions: u32,
@@ -199,7 +199,12 @@ impl Seen {
         }
     }
 
-    fn text(&self) -> String {
+    /// Peers that were suspected or taken for dead.
+    pub(crate) const fn verdicts(&self) -> u32 {
+        self.suspicions + self.deaths
+    }
+
+    pub(crate) fn text(&self) -> String {
         format!(
             "{} suspicions, the longest for {:.1} ms; {} times dead; witness held up {}",
             self.suspicions,
@@ -211,13 +216,13 @@ impl Seen {
 }
 
 /// Looks at a node's status database every millisecond.
-struct Watch {
+pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Seen>,
 }
 
 impl Watch {
-    fn start(node: &Node) -> Self {
+    pub(crate) fn start(node: &Node) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let (ended, database) = (Arc::clone(&stop), Database::new(&node.home().join("var"), node.name()));
         let thread = std::thread::spawn(move || {
@@ -237,7 +242,7 @@ impl Watch {
         Self { stop, thread }
     }
 
-    fn end(self) -> Result<Seen> {
+    pub(crate) fn end(self) -> Result<Seen> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("a watch failed"))
     }

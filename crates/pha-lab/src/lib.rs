@@ -12,6 +12,8 @@ pub mod client;
 pub mod command;
 pub mod demo;
 pub mod disturb;
+pub mod flood;
+pub mod flooder;
 pub mod holders;
 pub mod home;
 pub mod keepalived;

@@ -1,10 +1,11 @@
 //! `pha-lab`: the demo, the benchmark, and the small web service of the lab.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{bench, demo, disturb, many, server};
+use pha_lab::{bench, demo, disturb, flood, flooder, many, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -37,6 +38,17 @@ enum Command {
     Many(many::ManyOptions),
     /// Disturb two healthy nodes for a while and count what they make of it; exit 1 if the service moved.
     Disturb(disturb::DisturbOptions),
+    /// Flood one of two healthy nodes with hostile datagrams; exit 1 if a bar was missed.
+    Flood(flood::FloodOptions),
+    /// What `flood` runs in the peer's place.
+    #[command(hide = true)]
+    Flooder(flooder::FlooderOptions),
+    /// Print the first datagram that comes to ADDRESS:PORT.
+    #[command(hide = true)]
+    Overhear {
+        /// Where to listen.
+        at: SocketAddr,
+    },
     /// Answer every request with NAME, over HTTP and UDP.
     Serve {
         /// Return once the server answers, and leave it running.
@@ -59,6 +71,9 @@ fn main() -> ExitCode {
         Command::Micro { write } => bench::micro(write),
         Command::Many(options) => many::run(options),
         Command::Disturb(options) => disturb::run(&options),
+        Command::Flood(options) => flood::run(&options),
+        Command::Flooder(options) => flooder::flood(&options).map(|()| ExitCode::SUCCESS),
+        Command::Overhear { at } => flooder::overhear(at).map(|()| ExitCode::SUCCESS),
         Command::Serve { background: true, pid_file, address, name } => {
             server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
         }
