@@ -43,6 +43,9 @@ pub struct FloodOptions {
     /// For how long.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
+    /// Datagrams that come right behind each other; a single sender is slower with few.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=46))]
+    burst: u16,
     /// Only this kind; may be given several times.
     #[arg(long)]
     kind: Vec<Kind>,
@@ -112,27 +115,17 @@ impl Figures {
 
 /// Floods healthy nodes; the bars that were missed.
 fn flood(lab: &Lab, options: &FloodOptions, heartbeat: &str) -> Result<Vec<String>> {
-    let (target, peer) = (lab.node(1), lab.node(2));
-    let (holders, watches) = (lab.watch_holders(), [Watch::start(target), Watch::start(peer)]);
+    let target = lab.node(1);
+    let (holders, watches) = (lab.watch_holders(), [Watch::start(target), Watch::start(lab.node(2))]);
     let before = Figures::of(target)?;
     let began = Instant::now();
-    let mut flooder = peer.command(peer.home().join("bin/pha-lab"));
-    let kinds = if options.kind.is_empty() { Kind::value_variants() } else { &options.kind };
-    flooder.args(["flooder", "--rate", &options.rate.to_string(), "--seconds", &options.seconds.to_string()]);
-    for kind in kinds {
-        let value = kind.to_possible_value().context("a kind without a name")?;
-        flooder.args(["--kind", value.get_name()]);
-    }
-    flooder.args([format!("{}:{}", network::node_address(1), lab.port()), heartbeat.to_owned()]);
-    flooder.args([2, NOBODY].map(|id| format!("{}:0", network::node_address(id))));
-    let sent = command::finish(flooder.stderr(Stdio::inherit()))?;
+    let sent = send(lab, options, heartbeat)?;
     let took = began.elapsed();
     let (percent, wakeups) = Usage::of(target.pid(Program::Receiver)?)?.rates(&before.usage, took);
     std::thread::sleep(SETTLED);
     let after = Figures::of(target)?;
-    let sent: f64 = String::from_utf8_lossy(&sent.stdout).trim().parse().context("the flooder said nothing")?;
     let rate = sent / took.as_secs_f64();
-    println!("{rate:.0} datagrams/s for {} s, of {} kinds", took.as_secs(), kinds.len());
+    println!("{rate:.0} datagrams/s for {} s, {} in a burst", took.as_secs(), options.burst);
     for (reason, count) in &after.drops {
         println!("  {reason:?}: {} heard and dropped", count - before.drops.get(reason).unwrap_or(&0));
     }
@@ -159,4 +152,20 @@ fn flood(lab: &Lab, options: &FloodOptions, heartbeat: &str) -> Result<Vec<Strin
         (rate >= f64::from(options.rate) * LEAST_RATE, "the flood is as fast as was asked for".to_owned()),
     ];
     Ok(bars.into_iter().filter(|(met, _)| !met).map(|(_, bar)| bar).collect())
+}
+
+/// Has the flooder flood from the peer's place; how many datagrams it has sent.
+fn send(lab: &Lab, options: &FloodOptions, heartbeat: &str) -> Result<f64> {
+    let peer = lab.node(2);
+    let mut flooder = peer.command(peer.home().join("bin/pha-lab"));
+    flooder.arg("flooder").args(["--rate", &options.rate.to_string(), "--seconds", &options.seconds.to_string()]);
+    flooder.args(["--burst", &options.burst.to_string()]);
+    let kinds = if options.kind.is_empty() { Kind::value_variants() } else { &options.kind };
+    for kind in kinds.iter().filter_map(clap::ValueEnum::to_possible_value) {
+        flooder.args(["--kind", kind.get_name()]);
+    }
+    flooder.args([format!("{}:{}", network::node_address(1), lab.port()), heartbeat.to_owned()]);
+    flooder.args([2, NOBODY].map(|id| format!("{}:0", network::node_address(id))));
+    let sent = command::finish(flooder.stderr(Stdio::inherit()))?;
+    String::from_utf8_lossy(&sent.stdout).trim().parse().context("the flooder said nothing")
 }

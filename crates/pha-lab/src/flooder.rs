@@ -3,15 +3,17 @@
 //! It has one heartbeat that it overheard, and no key. All of what it sends is made before it begins.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use pha_sys::Way;
+use pha_sys::udp::UdpSocket;
 
 /// The longest it waits for a heartbeat to overhear.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Datagrams of each kind that differ.
-const VARIETY: usize = 512;
+/// Bursts of each kind.
+const VARIETY: usize = 64;
 /// Between two bursts.
 const TICK: Duration = Duration::from_millis(1);
 /// Where the parts of a heartbeat begin (`crates/pha-wire/src/codec.rs`).
@@ -59,6 +61,9 @@ pub struct FlooderOptions {
     /// For how long.
     #[arg(long)]
     pub seconds: u64,
+    /// Datagrams that are sent with one call; they have one length.
+    #[arg(long)]
+    pub burst: u16,
     /// Only these kinds.
     #[arg(long)]
     pub kind: Vec<Kind>,
@@ -69,7 +74,7 @@ pub struct FlooderOptions {
 /// # Errors
 /// Nothing came.
 pub fn overhear(at: SocketAddr) -> Result<()> {
-    let ear = UdpSocket::bind(at).with_context(|| at.to_string())?;
+    let ear = std::net::UdpSocket::bind(at).with_context(|| at.to_string())?;
     ear.set_read_timeout(Some(PATIENCE))?;
     let mut buffer = [0; 512];
     let length = ear.recv(&mut buffer).context("no heartbeat came")?;
@@ -83,31 +88,56 @@ pub fn overhear(at: SocketAddr) -> Result<()> {
 /// If it is told nonsense, or an address is not there.
 pub fn flood(options: &FlooderOptions) -> Result<()> {
     let heartbeat = bytes(&options.heartbeat).filter(|bytes| bytes.len() == LENGTH).context("no heartbeat")?;
+    let in_one = usize::from(options.burst);
     ensure!(options.from.len() == 2, "two addresses to send from");
-    let sockets = options.from.iter().map(UdpSocket::bind).collect::<Result<Vec<_>, _>>()?;
+    let sockets = options.from.iter().map(|from| UdpSocket::bind(*from)).collect::<Result<Vec<_>, _>>()?;
     let mut chance = fastrand::Rng::with_seed(77);
-    let mut pool: Vec<(usize, Vec<u8>)> = (0..VARIETY)
-        .flat_map(|_| options.kind.iter().map(|kind| made(*kind, &heartbeat, &mut chance)).collect::<Vec<_>>())
+    let mut pool: Vec<Burst> = (0..VARIETY)
+        .flat_map(|_| {
+            options.kind.iter().map(|kind| Burst::of(*kind, &heartbeat, in_one, &mut chance)).collect::<Vec<_>>()
+        })
         .collect();
     chance.shuffle(&mut pool);
     let (began, time) = (Instant::now(), Duration::from_secs(options.seconds));
-    let mut sent: u64 = 0;
+    let mut bursts: u64 = 0;
     while began.elapsed() < time {
-        let due = (began.elapsed().as_secs_f64() * f64::from(options.rate)) as u64;
-        // Whoever is late catches up, but not with more than a tenth of a second's worth at once.
-        for _ in 0..due.saturating_sub(sent).min(u64::from(options.rate / 10) + 1) {
-            let (socket, datagram) = &pool[sent as usize % pool.len()];
+        let due = (began.elapsed().as_secs_f64() * f64::from(options.rate)) as u64 / in_one as u64;
+        // Whoever is late catches up, but not with more than a hundredth of a second's worth at once.
+        let most = u64::from(options.rate) / (100 * in_one as u64) + 1;
+        for _ in 0..due.saturating_sub(bursts).min(most) {
+            let burst = &pool[bursts as usize % pool.len()];
+            let socket = &sockets[usize::from(burst.kind == Kind::Stranger)];
+            socket.cut_into(burst.length)?;
             // A full queue on the way loses it, as a real flood would.
-            let _ = sockets[*socket].send_to(datagram, options.to);
-            sent += 1;
+            let _ = socket.send(&burst.bytes, options.to, Way::Unproven);
+            bursts += 1;
         }
         std::thread::sleep(TICK);
     }
-    Ok(writeln!(std::io::stdout(), "{sent}")?)
+    Ok(writeln!(std::io::stdout(), "{}", bursts * in_one as u64)?)
 }
 
-/// A datagram, and which socket sends it: 0 has the peer's address, 1 nobody's.
-fn made(kind: Kind, heartbeat: &[u8], chance: &mut fastrand::Rng) -> (usize, Vec<u8>) {
+/// Datagrams of one kind and one length.
+struct Burst {
+    kind: Kind,
+    length: u16,
+    bytes: Vec<u8>,
+}
+
+impl Burst {
+    fn of(kind: Kind, heartbeat: &[u8], number: usize, chance: &mut fastrand::Rng) -> Self {
+        let length = match kind {
+            Kind::Truncated => chance.usize(1..LENGTH),
+            Kind::Oversized => chance.usize(LENGTH + 1..1400),
+            Kind::Random | Kind::Replayed | Kind::OtherCluster => LENGTH,
+            Kind::SpoofedNode | Kind::WrongTag | Kind::ValidHeader | Kind::Stranger => LENGTH,
+        };
+        let bytes = (0..number).flat_map(|_| made(kind, heartbeat, length, chance)).collect();
+        Self { kind, length: length as u16, bytes }
+    }
+}
+
+fn made(kind: Kind, heartbeat: &[u8], length: usize, chance: &mut fastrand::Rng) -> Vec<u8> {
     let mut datagram = heartbeat.to_vec();
     let mut scramble = |bytes: &mut [u8]| bytes.iter_mut().for_each(|byte| *byte = chance.u8(..));
     match kind {
@@ -115,12 +145,11 @@ fn made(kind: Kind, heartbeat: &[u8], chance: &mut fastrand::Rng) -> (usize, Vec
         Kind::OtherCluster => scramble(&mut datagram[CLUSTER..NODE]),
         Kind::WrongTag => scramble(&mut datagram[LENGTH - TAG..]),
         Kind::ValidHeader => scramble(&mut datagram[FIELDS..]),
-        Kind::SpoofedNode => datagram[NODE] = 1 + chance.u8(..16),
-        Kind::Truncated => datagram.truncate(chance.usize(..LENGTH)),
-        Kind::Oversized => datagram.resize(chance.usize(LENGTH + 1..1400), 0x5a),
-        Kind::Replayed | Kind::Stranger => {}
+        Kind::SpoofedNode => datagram[NODE] = datagram[NODE] % 16 + 1,
+        Kind::Truncated | Kind::Oversized | Kind::Replayed | Kind::Stranger => {}
     }
-    (usize::from(kind == Kind::Stranger), datagram)
+    datagram.resize(length, 0x5a);
+    datagram
 }
 
 fn bytes(digits: &str) -> Option<Vec<u8>> {
@@ -138,10 +167,10 @@ mod tests {
     fn what_is_wrong_with_a_datagram_is_wrong_with_it() {
         let (heartbeat, mut chance) = ([7; LENGTH], fastrand::Rng::with_seed(1));
         for kind in Kind::value_variants() {
-            let (from, datagram) = made(*kind, &heartbeat, &mut chance);
-            let same = datagram == heartbeat;
-            assert_eq!(same, matches!(kind, Kind::Replayed | Kind::Stranger), "{kind:?}");
-            assert_eq!(from, usize::from(*kind == Kind::Stranger));
+            let burst = Burst::of(*kind, &heartbeat, 3, &mut chance);
+            assert_eq!(burst.bytes.len(), 3 * usize::from(burst.length));
+            let first = &burst.bytes[..usize::from(burst.length)];
+            assert_eq!(first == heartbeat, matches!(kind, Kind::Replayed | Kind::Stranger), "{kind:?}");
         }
     }
 

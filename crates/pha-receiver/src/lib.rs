@@ -5,6 +5,7 @@
 
 mod daemon;
 mod ears;
+mod flood;
 mod peers;
 
 use pha_daemon::{Options, Program};

@@ -26,6 +26,7 @@ pub mod poll;
 pub mod realtime;
 pub mod remedy;
 pub mod resolve;
+pub mod sieve;
 pub mod signals;
 mod socket;
 pub mod swap;

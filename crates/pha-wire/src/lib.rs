@@ -10,5 +10,5 @@ mod key;
 mod replay;
 
 pub use codec::{Codec, LENGTH, VERSION};
-pub use key::{Key, KeyError};
+pub use key::{Key, KeyError, name_hash};
 pub use replay::{Accept, ReplayGuard};
