@@ -22,6 +22,7 @@ pub mod many;
 pub mod network;
 pub mod node;
 pub mod onlookers;
+pub mod pressure;
 pub mod scripts;
 pub mod server;
 pub mod usage;
