@@ -98,7 +98,7 @@ impl Writer<'_> {
             let seen =
                 self.judge(calls, old).unwrap_or_else(|error| panic!("{error:#}, ended before {:?}", calls.last()));
             assert!(shown.is_none() || seen, "the new state was there, and is gone: {:?}", calls.last());
-            shown = shown.or(seen.then(|| calls.len()));
+            shown = shown.or(seen.then_some(calls.len()));
         })?;
         ensure!(shown.is_some_and(|shown| shown > 1) && calls.len() > 10, "{shown:?} of {} calls", calls.len());
         println!("{} calls; what is new is seen from number {} on", calls.len(), shown.unwrap_or_default());

@@ -232,12 +232,12 @@ fn describe(thread: Pid, number: c_long, arguments: &[u64; 6]) -> Call {
         Descriptor(index) => std::fs::read_link(format!("/proc/{thread}/fd/{}", arguments[index])).ok(),
     };
     let flags = |index: usize| arguments[index] as libc::c_int;
-    let deed = match deed {
-        Deed::Open if number == libc::SYS_openat && flags(2) & libc::O_ACCMODE != libc::O_RDONLY => Deed::Create,
-        Deed::Rename if number == libc::SYS_renameat2 && arguments[4] & u64::from(libc::RENAME_EXCHANGE) != 0 => {
-            Deed::Swap
-        }
-        deed => deed,
+    let writes = number == libc::SYS_openat && flags(2) & libc::O_ACCMODE != libc::O_RDONLY;
+    let swaps = number == libc::SYS_renameat2 && arguments[4] & u64::from(libc::RENAME_EXCHANGE) != 0;
+    let deed = match (writes, swaps) {
+        (true, _) => Deed::Create,
+        (_, true) => Deed::Swap,
+        (false, false) => deed,
     };
     Call { deed: Some(deed), files: places.iter().filter_map(file).collect() }
 }
