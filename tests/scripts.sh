@@ -64,6 +64,13 @@ exit "${FAKE_CODE:-0}"
 END
 chmod 755 "$source"/target/release/*
 
+# Nobody is to become a user of this machine.
+mkdir "$work/doubles"
+printf '#!/bin/sh\necho "$*" >>%s/users\n' "$work" >"$work/doubles/useradd"
+chmod 755 "$work/doubles/useradd"
+PATH=$work/doubles:$PATH
+: >"$work/users"
+
 # install
 prefix=$work/opt/pha
 expect 0 "install: copies without a build" "$source/bin/install" --no-build "$prefix"
@@ -72,6 +79,7 @@ for file in bin/pha bin/pha-cli bin/pha-address bin/uninstall res/ipaddr etc/ini
     holds "install: $file can be run" -x "$prefix/$file"
 done
 holds "install: the configuration is there" -f "$prefix/etc/config"
+holds "install: what was installed is noted where only its owner writes" -f "$prefix/etc/installed" -a ! -e "$prefix/var/installed"
 holds "install: var/run and var/log are there" -d "$prefix/var/run" -a -d "$prefix/var/log"
 holds "install: agents have mode 0755" "$(stat -c %a "$prefix/res/ipaddr")" = 755
 holds "install: the configuration has mode 0644" "$(stat -c %a "$prefix/etc/config")" = 644
@@ -97,11 +105,35 @@ expect 1 "install: a missing program is refused before anything is written" "$so
 holds "install: a refused one writes nothing" ! -e "$work/none"
 mv "$work/pha-cli" "$source/target/release/pha-cli"
 
-before=$(cd "$source" && find bin etc res docs -type f ! -name 'pha-*' -exec cksum {} +)
+if [ "$(id -u)" -eq 0 ]; then
+    echo 'DAEMON_USER=no-such-user' >"$prefix/etc/config"
+    : >"$work/users"
+    expect 0 "install: as root, with a user that is missing" "$source/bin/install" --no-build "$prefix"
+    output=$(cat "$work/users")
+    says "--system --user-group" "install: makes a system user"
+    says " no-such-user" "install: with the configured name"
+    : >"$work/users"
+    expect 0 "install: --no-user" "$source/bin/install" --no-build --no-user "$prefix"
+    expect 0 "install: for a package, as root" env DESTDIR="$work/image" "$source/bin/install" --no-build /opt/pha
+    echo ' DAEMON_USER = nobody ' >"$prefix/etc/config"
+    chmod 600 "$prefix/etc/authkey"
+    expect 0 "install: as root, with a user that is there" "$source/bin/install" --no-build "$prefix"
+    holds "install: neither of these makes a user" ! -s "$work/users"
+    holds "install: a key of mode 0600 is that user's" "$(stat -c %U "$prefix/etc/authkey")" = nobody
+    printf '#!/bin/sh\nexit 1\n' >"$work/doubles/useradd"
+    echo 'DAEMON_USER=no-such-user' >"$prefix/etc/config"
+    expect 0 "install: a user that cannot be made stops nothing" "$source/bin/install" --no-build "$prefix"
+    says "stay root" "install: and is told"
+    echo mine >"$prefix/etc/config"
+else
+    echo "ok $((number += 1)) - install: users # SKIP only root can make users"
+fi
+
+before=$(cd "$source" && find bin etc res docs -type f ! -name 'pha-*' ! -name installed -exec cksum {} +)
 expect 0 "install: into the tree itself" "$source/bin/install" --no-build "$source"
 holds "install: the tree gets its programs" -x "$source/bin/pha-cli"
 holds "install: the tree keeps its files" "$before" = \
-    "$(cd "$source" && find bin etc res docs -type f ! -name 'pha-*' -exec cksum {} +)"
+    "$(cd "$source" && find bin etc res docs -type f ! -name 'pha-*' ! -name installed -exec cksum {} +)"
 expect 0 "uninstall: from the tree itself" "$source/bin/uninstall" "$source"
 holds "uninstall: the tree keeps its scripts" -x "$source/bin/pha" -a -x "$source/bin/pha-status" -a ! -e "$source/bin/pha-cli"
 
@@ -227,6 +259,23 @@ expect 0 "pha-status: finds VARDIR in the configuration" "$prefix/bin/pha-status
 holds "pha-status: finds VARDIR in the configuration: ONLINE" "$output" = ONLINE
 expect 64 "pha-status: an unknown option is a wrong call" "$prefix/bin/pha-status" -x
 rm -r "$prefix/elsewhere"
+
+# units
+if command -v systemd-analyze >/dev/null; then
+    mkdir "$work/units"
+    for unit in "$source"/etc/systemd/*; do
+        sed "s|/opt/pha|$prefix|g" "$unit" >"$work/units/${unit##*/}"
+    done
+    for program in pha pha-sender pha-receiver pha-supervise; do [ -x "$prefix/bin/$program" ] || echo "# no $program"; done
+    expect 0 "units: systemd understands them" systemd-analyze verify --man=no "$work"/units/*
+    holds "units: and finds nothing to say" -z "$output"
+    for program in pha-sender pha-receiver; do
+        expect 0 "units: $program is in a sandbox" \
+            systemd-analyze security --offline=true --threshold=40 "$work/units/$program.service"
+    done
+else
+    echo "ok $((number += 1)) - units: systemd understands them # SKIP systemd-analyze is not installed"
+fi
 
 # uninstall
 mv "$prefix/bin/pha-supervise" "$work/double" && cp "$work/pha-supervise" "$prefix/bin/pha-supervise"

@@ -142,7 +142,7 @@ fn outside_packages() -> Vec<String> {
     all.into_iter().filter(|name| !name.starts_with("pha-")).collect()
 }
 
-/// Whether the test named in docs/behaviours.md exists; an error says what is missing.
+/// Whether a test that a document names exists; an error says what is missing.
 fn find_test(test: &str, sources: &[(String, String)]) -> Result<(), String> {
     if let Some((file, sentence)) = test.split_once(": ") {
         let text = fs::read_to_string(root().join(file)).map_err(|error| format!("{file}: {error}"))?;
@@ -180,6 +180,21 @@ fn every_behaviour_names_tests_that_exist() {
     }
     assert!(faults.is_empty(), "docs/behaviours.md:\n{}", faults.join("\n"));
     assert!(missing.is_empty(), "docs/behaviours.md lacks P{missing:?}");
+}
+
+#[test]
+fn every_defence_of_the_threat_model_names_tests_that_exist() {
+    let (document, sources) = (read("docs/threat-model.md"), rust_files());
+    let mut faults = Vec::new();
+    for row in rows(&document).iter().filter(|row| row.last().is_some_and(|cell| cell != "proved by")) {
+        let tests = row.last().map(|cell| quoted(cell)).unwrap_or_default();
+        if tests.is_empty() {
+            faults.push(format!("{}: no test proves it", row[0]));
+        }
+        faults
+            .extend(tests.iter().filter_map(|test| Some(format!("{}: {}", row[0], find_test(test, &sources).err()?))));
+    }
+    assert!(faults.is_empty(), "docs/threat-model.md:\n{}", faults.join("\n"));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! `check`: everything that is wrong or doubtful about the configuration, before it matters; and `config`, which shows
 //! the one in effect, in the file's own words, defaults included.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use pha_address::Place;
 use pha_config::{Config, Node, agent_features};
-use pha_daemon::realtime;
+use pha_daemon::{privilege, realtime};
+use pha_sys::privilege::{is_root, own_name};
 use pha_sys::{exit, resolve};
 use serde_json::{Map, Value, json};
 
@@ -21,6 +24,8 @@ struct Findings {
     problems: Vec<String>,
     /// Somebody should look at these.
     warnings: Vec<String>,
+    /// Only another user could look at these.
+    unseen: Vec<String>,
 }
 
 /// Prints the findings, the takeover bound and other figures; [`exit::CONFIG`] if there is a problem.
@@ -44,7 +49,7 @@ fn find(session: &Session) -> Findings {
     let mut findings = Findings::default();
     findings.warnings.extend(config.warnings().iter().map(ToString::to_string));
     findings.problems.extend(config.local_node(Some(&session.node), "").err().map(|stranger| stranger.to_string()));
-    findings.problems.extend(realtime::problem(config));
+    rights(&mut findings, session, config);
     let file = config.file.display().to_string();
     names(&mut findings, &file, &config.nodes, &session.node, resolve::addresses);
     for resource in &config.resources {
@@ -54,6 +59,23 @@ fn find(session: &Session) -> Findings {
         }
     }
     findings
+}
+
+/// What the daemons may do here, and what only their own user can see.
+fn rights(findings: &mut Findings, session: &Session, config: &Config) {
+    if session.administers() {
+        findings.problems.extend(realtime::problem(config));
+        findings.problems.extend(privilege::key_problem(&session.home, config));
+        let stays = is_root().then(|| privilege::problem(&session.home, config)).flatten();
+        let place = config.file.display();
+        findings.warnings.extend(stays.map(|why| format!("{place}: pha-sender and pha-receiver stay root: {why}")));
+    } else {
+        findings.unseen.push("what the daemons may do (REALTIME, DAEMON_USER)".to_owned());
+    }
+    let key = session.home.authkey();
+    if File::open(&key).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        findings.unseen.push(key.display().to_string());
+    }
 }
 
 /// What is wrong with the arguments of a kept address.
@@ -120,6 +142,7 @@ fn finish(session: &Session, findings: &Findings, config: Option<&Config>) -> Re
         print_json(&json!({
             "problems": findings.problems,
             "warnings": findings.warnings,
+            "unseen": findings.unseen,
             "takeover_bound_ms": bound,
         }))?;
     } else {
@@ -144,7 +167,11 @@ fn text(findings: &Findings, config: Option<&Config>) -> String {
             period(config.supervise_interval),
             period(config.failure_bound())
         ));
-        lines.push(format!("real-time scheduling: {}", realtime::outlook(config)));
+        lines.push(if findings.unseen.is_empty() {
+            format!("real-time scheduling: {}", realtime::outlook(config))
+        } else {
+            format!("not looked at, because {} may not: {}", own_name(), findings.unseen.join(", "))
+        });
         lines.push("the configuration is good".to_owned());
     }
     lines.join("\n")

@@ -170,7 +170,13 @@ pub(crate) enum Command {
     },
     /// Write a new key for the heartbeat into etc/authkey
     Keygen {
-        /// Replace a key that is there
+        /// Put a new key before the one that is there: both are good until `--retire`
+        #[arg(long, conflicts_with_all = ["retire", "force"])]
+        rotate: bool,
+        /// Remove the older one of two keys, once every peer signs with the newer one
+        #[arg(long)]
+        retire: bool,
+        /// Replace keys that are there; with --retire, also if some peer still signs with the older one
         #[arg(long)]
         force: bool,
     },

@@ -35,7 +35,7 @@ fn possible(before: &[&str], names: &Names) -> Vec<String> {
         ["maintenance"] => words(&["on", "off"]),
         ["stop"] => words(&["--release"]),
         ["replay", ..] => words(&["--all", "--json"]),
-        ["keygen"] => words(&["--force"]),
+        ["keygen", ..] => words(&["--force", "--rotate", "--retire"]),
         ["switchover"] => words(&["to"]),
         ["switchover", "to"] => names.nodes.clone(),
         ["offline" | "disable" | "dis" | "off", ..] => words(&["--for", "--force"]),

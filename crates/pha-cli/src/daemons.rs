@@ -38,6 +38,7 @@ const FOR_GOOD: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// `start` and `se_start` and so on: whatever of `programs` does not run yet.
 pub(crate) fn start(session: &Session, programs: &[Program]) -> Result<(), Failure> {
+    session.demand_administrator("start")?;
     session.member()?;
     let missing: Vec<_> = programs.iter().copied().filter(|program| pid(session, *program).is_none()).collect();
     if missing.is_empty() {
@@ -87,6 +88,7 @@ fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 
 /// `stop`: all three, with a warning if resources stay behind.
 pub(crate) fn stop(session: &Session, release: bool) -> Result<(), Failure> {
+    session.demand_administrator("stop")?;
     let running = DISPLAY_ORDER.iter().any(|program| pid(session, *program).is_some());
     if !running {
         let left = if were_kept(session) { "; 'res stop' stops the resources that were left running" } else { "" };
@@ -115,6 +117,7 @@ fn is_active(session: &Session) -> bool {
 
 /// `se_stop`, `re_stop`, `su_stop`.
 pub(crate) fn stop_one(session: &Session, program: Program) -> Result<(), Failure> {
+    session.demand_administrator("stop")?;
     if pid(session, program).is_none() {
         warn(&format!("{} does not run here", file_name(program)));
         return Ok(());
@@ -131,6 +134,7 @@ pub(crate) fn stop_one(session: &Session, program: Program) -> Result<(), Failur
 
 /// `restart`: resources and role stay.
 pub(crate) fn restart(session: &Session) -> Result<(), Failure> {
+    session.demand_administrator("restart")?;
     session.member()?;
     end(session, &STOP_ORDER)?;
     start(session, &START_ORDER)
@@ -232,6 +236,7 @@ pub(crate) fn not_down(view: &View, names: &[String]) -> String {
 
 /// `reload`: SIGHUP to all three.
 pub(crate) fn reload(session: &Session) -> Result<(), Failure> {
+    session.demand_administrator("reload")?;
     session.member()?;
     let running: Vec<_> =
         DISPLAY_ORDER.iter().filter_map(|program| Some((*program, pid(session, *program)?))).collect();

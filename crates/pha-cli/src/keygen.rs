@@ -1,47 +1,137 @@
-//! `keygen`: the secret that makes heartbeats authentic.
+//! `keygen`: the secrets that make heartbeats authentic.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use pha_core::report::PeerReport;
 use pha_status::remove_stale;
 use pha_sys::exit;
-use pha_wire::Key;
+use pha_wire::{Key, Keyring};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, UNAVAILABLE};
 use crate::screen::print;
 use crate::session::Session;
 
-/// Writes a new key, mode 0600, and says what to do with it. A key that is there stays, unless `force` is given.
-pub(crate) fn run(session: &Session, force: bool) -> Result<(), Failure> {
+/// One key in 255 has the name of the one that is there, so this many have not.
+const ATTEMPTS: u32 = 100;
+
+/// Writes the first key, mode 0600, and says what to do with it. A key that is there stays, unless `force` is given.
+pub(crate) fn create(session: &Session, force: bool) -> Result<(), Failure> {
     let path = session.home.authkey();
-    let key = random_key().map_err(|error| Failure::from_io("read", Path::new("/dev/urandom"), &error))?;
+    let shown = path.display();
     if !force && path.exists() {
-        return Err(refusal(&path));
+        let text = format!(
+            "{shown} exists and stays: --rotate puts a new key before it, without an interruption; --force replaces it"
+        );
+        return Err(Failure::new(exit::CANT_CREATE, text));
     }
-    write(&path, &key.to_text()).map_err(|error| Failure::from_io("write", &path, &error))?;
-    let path = path.display();
+    save(&path, &ring_with(None)?)?;
+    let copy = copy(&path);
+    let next = if force {
+        format!(
+            "It replaces what was there. Nodes with different keys do not hear each other, and must not act on that:\n\
+             1. {copy}\n\
+             2. 'maintenance on' on every node\n\
+             3. 'reload' on every node\n\
+             4. as soon as 'status' shows the peers alive, 'maintenance off' on every node"
+        )
+    } else {
+        format!(
+            "1. {copy}\n\
+             If pha runs already, nothing is interrupted if then\n\
+             2. AUTH=rollout is written into etc/config of every node, and 'reload' typed there: it signs, and hears who does not\n\
+             3. as soon as 'status' on no node says that a peer does not sign, that line is removed everywhere, and 'reload' typed"
+        )
+    };
+    print(&format!("a new key is in {shown}.\n{next}"))
+}
+
+/// Puts a new key before the one that is there, and says what to do next.
+pub(crate) fn rotate(session: &Session) -> Result<(), Failure> {
+    let path = session.home.authkey();
+    let shown = path.display();
+    let old = load(&path)?;
+    if old.second().is_some() {
+        let text = format!("{shown} holds two keys already: --retire removes the older one");
+        return Err(Failure::new(exit::CANT_CREATE, text));
+    }
+    let new = ring_with(Some(old.first()))?;
+    save(&path, &new)?;
+    let (id, before, copy) = (new.first().id(), old.first().id(), copy(&path));
     print(&format!(
-        "a new key is in {path}. To use it, without moving anything:\n\
-         1. copy it to every node: scp -p {path} NODE:{path}\n\
-         2. 'maintenance on' on every node: nodes with different keys do not hear each other, and must not act on that\n\
-         3. 'restart' on every node\n\
-         4. as soon as 'status' shows the peers alive, 'maintenance off' on every node"
+        "a new key, {id:02x}, is in {shown} before the one in use, {before:02x}. Nothing is interrupted:\n\
+         1. {copy}\n\
+         2. 'reload' on every node, in any order\n\
+         3. as soon as 'status' says that every peer signs with {id:02x}: 'keygen --retire'"
     ))
 }
 
-fn refusal(path: &Path) -> Failure {
-    let path = path.display();
-    let text =
-        format!("{path} exists and stays: peers with the old key would not understand a new one; --force replaces it");
-    Failure::new(exit::CANT_CREATE, text)
+/// Removes the older one of two keys. Peers that sign with it, or with none, would not be heard any more.
+pub(crate) fn retire(session: &Session, force: bool) -> Result<(), Failure> {
+    let path = session.home.authkey();
+    let shown = path.display();
+    let keys = load(&path)?;
+    let id = keys.first().id();
+    if keys.second().is_none() {
+        return Err(Failure::new(
+            exit::CANT_CREATE,
+            format!("{shown} holds one key only, {id:02x}: there is nothing to retire"),
+        ));
+    }
+    let receiver = session.database().read().map_err(|error| Failure::new(exit::IO_ERR, error.to_string()))?.receiver;
+    let signs =
+        |peer: &PeerReport| receiver.contacts.get(&peer.node).is_some_and(|contact| contact.dialect.signer == id);
+    if let Some(peer) = receiver.peers.iter().find(|peer| !force && !signs(peer)) {
+        let name = session.name_of(peer.node);
+        let text = format!(
+            "{name} was not heard to sign with {id:02x}, and could not be heard any more: copy {shown} there and 'reload' it; \
+             --force removes the older key all the same"
+        );
+        return Err(Failure::new(UNAVAILABLE, text));
+    }
+    save(&path, &Keyring::from(keys.first().clone()))?;
+    let copy = copy(&path);
+    print(&format!("{shown} holds one key, {id:02x}. Now:\n1. {copy}\n2. 'reload' on every node, in any order"))
 }
 
-fn random_key() -> io::Result<Key> {
+/// A new key, and behind it the one that is there.
+fn ring_with(old: Option<&Key>) -> Result<Keyring, Failure> {
+    let mut refused = None;
+    for _ in 0..ATTEMPTS {
+        match Keyring::new(random_key()?, old.cloned()) {
+            Ok(keys) => return Ok(keys),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(Failure::new(exit::SOFTWARE, refused.map(|error| error.to_string()).unwrap_or_default()))
+}
+
+fn random_key() -> Result<Key, Failure> {
+    let source = Path::new("/dev/urandom");
     let mut bytes = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let read = File::open(source).and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| Failure::from_io("read", source, &error))?;
     Ok(Key::from_bytes(bytes))
+}
+
+fn load(path: &Path) -> Result<Keyring, Failure> {
+    let shown = path.display();
+    if !path.exists() {
+        return Err(Failure::new(exit::CANT_CREATE, format!("there is no {shown} yet: 'keygen' makes it")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| Failure::from_io("read", path, &error))?;
+    Keyring::parse(&text).map_err(|error| Failure::new(exit::CONFIG, format!("{shown}: {error}")))
+}
+
+fn save(path: &Path, keys: &Keyring) -> Result<(), Failure> {
+    write(path, &keys.to_text()).map_err(|error| Failure::from_io("write", path, &error))
+}
+
+fn copy(path: &Path) -> String {
+    let path = path.display();
+    format!("copy it to every node: scp -p {path} NODE:{path}")
 }
 
 /// At every moment the file is absent, the old one or the new one, and never readable by others. When this returns, it stays
@@ -71,11 +161,13 @@ mod tests {
     fn keys_differ_and_are_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("authkey");
-        write(&path, &random_key().unwrap().to_text()).unwrap();
+        let keys = ring_with(None).unwrap();
+        save(&path, &keys).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(Key::parse(&text).is_ok());
-        assert_ne!(text, random_key().unwrap().to_text());
+        assert_eq!(load(&path).unwrap(), keys);
+        let next = ring_with(Some(keys.first())).unwrap();
+        assert_ne!(next.first(), keys.first());
+        assert_eq!(next.second(), Some(keys.first()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

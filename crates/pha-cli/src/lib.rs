@@ -29,6 +29,7 @@ mod resources;
 mod samples;
 mod screen;
 mod session;
+mod signing;
 mod stages;
 mod stat;
 mod switchover;

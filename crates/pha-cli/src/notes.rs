@@ -10,6 +10,7 @@ use pha_core::report::{Liveness, PeerReport, ResourceState};
 
 use crate::programs::{DISPLAY_ORDER, Program, file_name};
 use crate::session::Session;
+use crate::signing;
 use crate::times::period;
 use crate::view::View;
 
@@ -103,6 +104,7 @@ fn peer_notes(session: &Session, view: &View, peer: &PeerReport) -> Vec<String> 
     if peer.config_differs {
         notes.push(format!("etc/config of {name} differs from this node's: make NODES, RES_ and the times the same, then 'reload' on both"));
     }
+    notes.extend(signing::peer_note(&view.record.receiver, peer, &name));
     let long_heard = peer.liveness == Liveness::Alive && view.now.since(peer.liveness_since) > ONE_WAY_AFTER;
     let sender = &view.record.sender;
     if long_heard && sender.running && peer.hears_us.incarnation != sender.incarnation {
@@ -116,15 +118,7 @@ fn peer_notes(session: &Session, view: &View, peer: &PeerReport) -> Vec<String> 
 fn network_notes(session: &Session, view: &View) -> Vec<String> {
     let (sender, receiver) = (&view.record.sender, &view.record.receiver);
     let mut notes = Vec::new();
-    let authentic = if receiver.pid == 0 { session.has_key() } else { receiver.authentic };
-    if !authentic {
-        let remedy = if session.has_key() {
-            "the key in etc/authkey is not in use yet: 'restart' reads it, with 'maintenance on' on every node before"
-        } else {
-            "'keygen' writes a key and says how to bring it to every node"
-        };
-        notes.push(format!("heartbeats are not authenticated: {remedy}"));
-    }
+    notes.extend(signing::own_note(session, receiver));
     for error in sender.errors.iter().filter(|_| sender.pid != 0) {
         notes.push(format!("cannot send to {} ({} times): {}", error.address, error.count, error.last));
     }
@@ -167,11 +161,6 @@ mod tests {
     }
 
     #[test]
-    fn missing_authentication_names_its_remedy() {
-        assert!(said(|view| view.record.receiver.authentic = false).contains("'keygen'"));
-    }
-
-    #[test]
     fn a_key_or_a_configuration_that_is_not_in_use_yet_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let home = pha_config::Home::at(folder.path());
@@ -181,11 +170,11 @@ mod tests {
         let mut session = Session::sample();
         session.home = home;
         let mut view = samples::active_with_standby();
-        view.record.receiver.authentic = false;
+        view.record.receiver.signers.clear();
         let told = notes(&session, &view).join("\n");
-        assert!(told.contains("not in use yet: 'restart'") && told.contains("'check', then 'reload'"), "{told}");
+        assert!(told.contains("not in use yet, 'reload'") && told.contains("'check', then 'reload'"), "{told}");
         // A daemon that was started just now has read both.
-        view.record.receiver.authentic = true;
+        view.record.receiver.signers.push(samples::KEY);
         view.record.supervise.config_loaded = view.now;
         assert_eq!(notes(&session, &view), Vec::<String>::new());
     }

@@ -179,6 +179,7 @@ fn stop_now(session: &Session, name: Option<&str>) -> Result<(), Failure> {
 }
 
 fn agents(session: &Session, action: &str, name: Option<&str>) -> Result<(), Failure> {
+    session.demand_administrator(&format!("res {action}"))?;
     let words: Vec<_> = ["--resources", action].into_iter().chain(name).collect();
     run_program(session, &file_name(Program::Supervise), &words)
 }

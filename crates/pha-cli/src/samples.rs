@@ -1,6 +1,5 @@
 //! Views of a two-node cluster for the tests of the displays.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pha_core::report::{Liveness, PeerReport, SuperviseReport, Wishes};
@@ -12,6 +11,8 @@ use crate::view::View;
 
 #[path = "../tests/cli/reports.rs"]
 mod reports;
+
+pub(crate) use reports::KEY;
 
 /// A thousand seconds after boot.
 pub(crate) const NOW: Duration = Duration::from_secs(1000);
@@ -46,7 +47,7 @@ pub(crate) fn record(report: SuperviseReport, peers: Vec<PeerReport>) -> Record 
         generation: 40,
         boot_id: "boot".to_owned(),
         sender: SenderSection { pid: 16468, incarnation: 9, running: true, tick: at(0), errors: Vec::new() },
-        receiver: ReceiverSection { pid: 16470, tick: at(0), peers, drops: BTreeMap::new(), authentic: true, late: 0 },
+        receiver: ReceiverSection { pid: 16470, tick: at(0), ..reports::receiver(peers) },
         supervise: SuperviseSection { pid: 16472, tick: at(0), report: Some(report), config_loaded: at(200) },
         operator: OperatorSection { wishes: Wishes::default(), by: "root".to_owned(), at: BootTime::ZERO },
     }

@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 use pha_config::{Auth, Config, ConfigErrors, Home};
 use pha_core::NodeId;
 use pha_status::Database;
-use pha_sys::{clock, exit};
+use pha_sys::volatile::is_writable;
+use pha_sys::{clock, exit, privilege};
 
 use crate::commands::Global;
 use crate::failure::Failure;
@@ -53,6 +54,25 @@ impl Session {
     /// The configuration, or what is wrong with it.
     pub(crate) const fn loaded(&self) -> Result<&Config, &ConfigErrors> {
         self.config.as_ref()
+    }
+
+    /// Whether this user may start and stop daemons here: root, or the owner of a tree of his own.
+    pub(crate) fn administers(&self) -> bool {
+        let run = self.var_dir().join("run");
+        // The nearest folder that is there: the first start makes the others.
+        privilege::is_root() || run.ancestors().find(|dir| dir.exists()).is_some_and(is_writable)
+    }
+
+    /// # Errors
+    /// [`exit::NO_PERM`]: `what` is nothing for this user.
+    pub(crate) fn demand_administrator(&self, what: &str) -> Result<(), Failure> {
+        if self.administers() {
+            return Ok(());
+        }
+        let (user, place) = (privilege::own_name(), self.home.root().display());
+        let text =
+            format!("'{what}' is for root, or for the owner of {place}, and {user} is neither: sudo pha-cli {what}");
+        Err(Failure::new(exit::NO_PERM, text))
     }
 
     /// The configuration and this node's id in it.

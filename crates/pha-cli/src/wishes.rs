@@ -7,7 +7,7 @@ use std::time::Duration;
 use pha_core::report::{SuperviseReport, Wishes};
 use pha_core::{BootTime, Reason};
 use pha_status::{Durability, OperatorSection, Patience};
-use pha_sys::clock;
+use pha_sys::{clock, exit, privilege, shared};
 use serde_json::json;
 
 use crate::commands::Switch;
@@ -31,11 +31,23 @@ pub(crate) fn change(session: &Session, change: impl FnOnce(&mut Wishes)) -> Res
             section.by = operator();
             section.at = now();
         });
-    let updated = written.map_err(|error| status_failure(&error))?;
+    let updated = written.map_err(|error| refusal(session, status_failure(&error)))?;
     if let Some(path) = updated.set_aside {
         warn(&format!("the status database could not be read and was set aside as {}", path.display()));
     }
     Ok(())
+}
+
+/// Where a group may give orders, whoever is not in it is told how he gets there.
+fn refusal(session: &Session, failure: Failure) -> Failure {
+    let group = shared::group_of(&session.var_dir()).filter(|_| failure.code() == exit::NO_PERM);
+    let Some(group) = group.map(privilege::group_name) else { return failure };
+    let user = privilege::own_name();
+    let text = format!(
+        "only root and members of group {group} may give orders here, and {user} is neither: usermod -aG {group} {user}, then \
+         log in anew; or sudo pha-cli"
+    );
+    Failure::new(exit::NO_PERM, text)
 }
 
 /// Waits until supervise has followed, so that the next command meets what this one asked for.

@@ -52,6 +52,8 @@ pub struct Config {
     pub profile: Profile,
     /// `REALTIME`: real-time scheduling and locked memory where permitted. Default `auto`, which is true.
     pub realtime: bool,
+    /// `DAEMON_USER`: who sender and receiver become when they are started as root. Default `pha`.
+    pub daemon_user: String,
     /// `HEARTBEAT_INT`: period of heartbeats. Default 200 ms, with `PROFILE=lan` 10.
     pub heartbeat_interval: Duration,
     /// `DEADTIME`: silence after which a peer is dead; at least two heartbeat intervals. Default 2 of them
@@ -162,6 +164,8 @@ impl fmt::Display for BuiltInCheck {
 pub enum Auth {
     /// With `etc/authkey` every heartbeat must be authentic; without one, none is. The default.
     Auto,
+    /// Heartbeats are signed, and those without a tag are taken too: while keys are brought to the nodes, or taken away.
+    Rollout,
     /// No start without a key.
     Required,
     /// The key is not used, even if it is there.

@@ -9,16 +9,19 @@ use crate::keys::{ADDRESS, CHECK, LIMITS, PARALLEL, RESOURCE};
 use crate::value::in_seconds;
 
 /// Keys that may differ between nodes.
-const LOCAL: [&str; 10] = [
+const LOCAL: [&str; 12] = [
     "DEBUG",
     "INSTALLDIR",
     "LOGPATH",
     "DAEMON",
+    "DAEMON_USER",
     "PINGTIMEOUT",
     "GW",
     "VARDIR",
     "TRACE_SIZE",
     "REALTIME",
+    // While it is being changed it differs.
+    "AUTH",
     // What it sets is shared.
     "PROFILE",
 ];
@@ -101,9 +104,10 @@ impl Config {
         ]
     }
 
-    fn policies(&self) -> [(&'static str, String); 12] {
+    fn policies(&self) -> [(&'static str, String); 13] {
         let auth = match self.auth {
             Auth::Auto => "auto",
+            Auth::Rollout => "rollout",
             Auth::Required => "required",
             Auth::Off => "off",
         };
@@ -122,6 +126,7 @@ impl Config {
             ("AUTH", auth.to_owned()),
             ("WITNESS", switched(self.witness)),
             ("REALTIME", if self.realtime { "auto" } else { "off" }.to_owned()),
+            ("DAEMON_USER", self.daemon_user.clone()),
             ("SPLIT", split.to_owned()),
             ("VARDIR", self.place.as_ref().map_or_else(written, |home| text(&self.var_dir(home)))),
             ("TRACE_SIZE", (self.trace_size >> 20).to_string()),

@@ -1,10 +1,11 @@
 //! [`Config::load`]: the file itself, and the files it names.
 //!
-//! Agents run as root. A configuration, key or agent that others may write is their way to root, so it is refused.
+//! Agents run as root. A configuration, key or agent that others may write, or somebody else's, is their way to root, so it is
+//! refused; and so is a folder in which they may put another one in its place.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::agent::agent_features;
@@ -19,13 +20,15 @@ use crate::value::in_seconds;
 const WRITABLE: u32 = 0o022;
 /// Any permission of others, and writing of the group: too much for a secret.
 const EXPOSED: u32 = 0o027;
+/// In a folder with this bit nobody removes or renames what is another's.
+const STICKY: u32 = 0o1000;
 
 /// More of a script's first line the kernel does not read.
 const LONGEST_FIRST_LINE: u64 = 256;
 
 impl Config {
-    /// Reads `home`'s `etc/config` and looks at what it names: agents must be there, executable and writable by their
-    /// owner only; so must the key, and nobody else may read it.
+    /// Reads `home`'s `etc/config` and looks at what it names: agents must be there, executable, root's or this process's
+    /// user's, and writable by their owner only; so must the key, and nobody else may read it.
     ///
     /// # Errors
     /// Every problem at once, in the order of the lines.
@@ -36,8 +39,11 @@ impl Config {
         let text = decode(&bytes, &path, &mut problems);
         let (mut config, more) = assemble(&text, &path, Some(home));
         problems.extend(more);
-        problems.extend(permissions(&path, WRITABLE, "644").err().map(|wrong| Problem::new(&path, None, "", wrong)));
+        let own = permissions(&path, WRITABLE, "644").and_then(|()| ownership(&path)).err();
+        problems.extend(own.map(|wrong| Problem::new(&path, None, "", wrong)));
+        problems.extend(folder_problem(&home.etc()));
         problems.extend(config.key_problem(home));
+        problems.extend(folder_problem(&config.home_in_use(home).res()).filter(|_| !config.resources.is_empty()));
         problems.extend(config.resources.iter().filter_map(|resource| config.agent_problem(home, resource)));
         problems.extend(config.resources.iter().filter_map(|resource| config.renewal_problem(home, resource)));
         let late: Vec<_> = config.resources.iter().filter_map(|one| config.lease_warning(home, one)).collect();
@@ -74,7 +80,7 @@ impl Config {
 
     /// The key is there if it must be, and nobody else's.
     fn key_problem(&mut self, home: &Home) -> Option<Problem> {
-        let key = home.authkey();
+        let key = home.authkey_in_use();
         let shown = key.display();
         if !key.exists() {
             let remedy = "make one with `pha-cli keygen` and copy it to every node";
@@ -84,7 +90,7 @@ impl Config {
                     let wrong = Wrong::new(format!("there is no {shown}"), remedy);
                     Some(Problem::new(&self.file, line, "AUTH=required", wrong))
                 }
-                Auth::Auto => {
+                Auth::Auto | Auth::Rollout => {
                     let what = format!("without {shown} anybody on the network can forge heartbeats");
                     let warning = self.warning("AUTH", &what, remedy);
                     self.found.push(warning);
@@ -144,10 +150,11 @@ fn agent(path: &Path) -> Result<(), Wrong> {
     if !found.is_file() {
         return Err(Wrong::new(format!("{shown} is no regular file"), "an agent is an executable file"));
     }
-    if found.permissions().mode() & 0o111 == 0 {
+    if found.mode() & 0o111 == 0 {
         return Err(Wrong::new(format!("{shown} is not executable"), format!("chmod 755 {shown}")));
     }
     permissions(path, WRITABLE, "755")?;
+    ownership(path)?;
     interpreter(path)
 }
 
@@ -177,7 +184,7 @@ fn permissions(path: &Path, refused: u32, usual: &str) -> Result<(), Wrong> {
     let shown = path.display();
     let remedy = format!("chmod {usual} {shown}");
     let found = fs::metadata(path).map_err(|error| Wrong::new(unreadable(path, &error), remedy.clone()))?;
-    let mode = found.permissions().mode() & 0o7777;
+    let mode = found.mode() & 0o7777;
     if mode & refused & WRITABLE != 0 {
         return Err(Wrong::new(format!("{shown} can be written by others than its owner (mode {mode:03o})"), remedy));
     }
@@ -185,6 +192,41 @@ fn permissions(path: &Path, refused: u32, usual: &str) -> Result<(), Wrong> {
         return Err(Wrong::new(format!("{shown} can be read by everybody (mode {mode:03o})"), remedy));
     }
     Ok(())
+}
+
+/// Root's, or that of the user who runs this: an owner can write what he likes.
+fn ownership(path: &Path) -> Result<(), Wrong> {
+    let found = fs::metadata(path).map_err(|error| Wrong::new(unreadable(path, &error), "see `ls -l`"))?;
+    if is_own(&found) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let what = format!("{shown} belongs to another user (id {}), who can write it", found.uid());
+    Err(Wrong::new(what, format!("chown root {shown}")))
+}
+
+/// Nobody else may put something into the place of what is in the folder `path`. One that is not there holds nothing.
+fn folder_problem(path: &Path) -> Option<Problem> {
+    let found = fs::metadata(path).ok()?;
+    let shown = path.display();
+    let (mode, held) = (found.mode() & 0o7777, "who can replace what is in it");
+    let wrong = if !is_own(&found) {
+        Wrong::new(
+            format!("{shown} belongs to another user (id {}), {held}", found.uid()),
+            format!("chown root {shown}"),
+        )
+    } else if mode & WRITABLE != 0 && mode & STICKY == 0 {
+        let what = format!("{shown} can be written by others than its owner (mode {mode:03o}), {held}");
+        Wrong::new(what, format!("chmod 755 {shown}"))
+    } else {
+        return None;
+    };
+    Some(Problem::new(path, None, "", wrong))
+}
+
+/// Whoever runs this is told from its own files in `/proc`, which are root's where it has given root up.
+fn is_own(found: &Metadata) -> bool {
+    found.uid() == 0 || fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid())
 }
 
 /// The file's bytes, at most one more than a configuration may have. Never waits on a pipe or device.
@@ -220,6 +262,7 @@ fn same_folder(one: &Path, other: &Path) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     // P30
     #[test]

@@ -81,10 +81,22 @@ impl Home {
         self.root.join("etc/config")
     }
 
-    /// The key that makes heartbeats authentic; need not exist.
+    /// The keys that make heartbeats authentic; need not exist.
     #[must_use]
     pub fn authkey(&self) -> PathBuf {
         self.root.join("etc/authkey")
+    }
+
+    /// Where this program reads the keys: the credential `authkey`, if systemd was told to hand it one
+    /// (`LoadCredential=`, systemd.exec(5)), else [`Home::authkey`].
+    #[must_use]
+    pub fn authkey_in_use(&self) -> PathBuf {
+        self.authkey_beside(env::var_os("CREDENTIALS_DIRECTORY"))
+    }
+
+    fn authkey_beside(&self, credentials: Option<OsString>) -> PathBuf {
+        let credential = credentials.map(|folder| Path::new(&folder).join("authkey"));
+        credential.filter(|path| path.exists()).unwrap_or_else(|| self.authkey())
     }
 }
 
@@ -113,6 +125,17 @@ mod tests {
         let home = Home::choose(None, None, Some(Path::new("/src/target/debug/pha-cli")));
         assert_eq!(home.root(), Path::new("/opt/pha"));
         assert_eq!(Home::choose(None, None, None).config(), Path::new("/opt/pha/etc/config"));
+    }
+
+    #[test]
+    fn a_credential_stands_in_for_the_file_if_there_is_one() {
+        let (home, credentials) = (Home::at(Path::new("/srv/pha")), tempfile::tempdir().expect("a folder"));
+        let folder = || Some(credentials.path().into());
+        assert_eq!(home.authkey_beside(None), home.authkey());
+        assert_eq!(home.authkey_beside(folder()), home.authkey());
+        let credential = credentials.path().join("authkey");
+        std::fs::write(&credential, "").expect("a credential");
+        assert_eq!(home.authkey_beside(folder()), credential);
     }
 
     #[test]

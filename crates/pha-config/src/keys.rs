@@ -1,7 +1,7 @@
 //! The words of the file, and what somebody may have meant by another one.
 
 /// Every key that stands alone, in the order in which they are shown.
-pub(crate) const PLAIN: [&str; 30] = [
+pub(crate) const PLAIN: [&str; 31] = [
     "DEBUG",
     "INSTALLDIR",
     "LOGPATH",
@@ -29,6 +29,7 @@ pub(crate) const PLAIN: [&str; 30] = [
     "AUTH",
     "WITNESS",
     "REALTIME",
+    "DAEMON_USER",
     "SPLIT",
     "VARDIR",
     "TRACE_SIZE",

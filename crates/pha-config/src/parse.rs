@@ -9,7 +9,7 @@ use crate::home::Home;
 use crate::problem::{ConfigErrors, Problem, Wrong};
 use crate::reader::Reader;
 use crate::value::{
-    absolute_path, addresses, choice, cluster, digit, fractional, milliseconds, seconds, switch, whole,
+    absolute_path, addresses, choice, cluster, digit, fractional, milliseconds, seconds, switch, user, whole,
 };
 use crate::{nodes, resources, times};
 
@@ -72,6 +72,7 @@ fn defaults(file: &Path) -> Config {
         gateways: Vec::new(),
         profile: Profile::Usual,
         realtime: true,
+        daemon_user: "pha".to_owned(),
         heartbeat_interval: ms(200),
         dead_time: ms(600),
         init_dead: ms(1200),
@@ -108,12 +109,13 @@ fn read_program(reader: &mut Reader, config: &mut Config) {
     reader.read("SUPERVISE_INT", &mut config.supervise_interval, |text| milliseconds(text, 100..=600_000));
     reader.read("GW", &mut config.gateways, addresses);
     reader.read("CLUSTER", &mut config.cluster, cluster);
-    let words = [("auto", Auth::Auto), ("required", Auth::Required), ("off", Auth::Off)];
+    let words = [("auto", Auth::Auto), ("rollout", Auth::Rollout), ("required", Auth::Required), ("off", Auth::Off)];
     reader.read("AUTH", &mut config.auth, |text| choice(text, &words));
     reader.read("VARDIR", &mut config.var_dir, |text| absolute_path(text).map(Some));
     reader.read("TRACE_SIZE", &mut config.trace_size, |text| whole::<u64>(text, 0..=64, " MiB").map(|size| size << 20));
     reader.read("WITNESS", &mut config.witness, switch);
     reader.read("REALTIME", &mut config.realtime, |text| choice(text, &[("auto", true), ("off", false)]));
+    reader.read("DAEMON_USER", &mut config.daemon_user, user);
     reader.read("SPLIT", &mut config.split, split);
 }
 

@@ -110,6 +110,16 @@ pub(crate) fn cluster(text: &str) -> Result<String, Wrong> {
         .ok_or_else(|| Wrong::new("this is no cluster name", "use up to 64 letters, digits, '-', '_' and '.'"))
 }
 
+/// The name of a user, as useradd(8) takes it.
+pub(crate) fn user(text: &str) -> Result<String, Wrong> {
+    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let fine = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    (begins && fine).then(|| text.to_owned()).ok_or_else(|| {
+        let remedy = "write the name of a user of this machine, such as pha, or root";
+        Wrong::new("this is no name of a user", remedy)
+    })
+}
+
 /// Whether this can be a host name (RFC 1123, and the underscore that some networks use).
 pub(crate) fn host_name(text: &str) -> Result<(), Wrong> {
     if text.parse::<IpAddr>().is_ok() {
@@ -170,6 +180,16 @@ mod tests {
             assert!(host_name(bad).is_err(), "{bad}");
         }
         assert!(host_name(&"a".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn a_user_has_a_name_and_no_number() {
+        for good in ["pha", "root", "_pha", "pha-2", "Pha.x"] {
+            assert_eq!(user(good), Ok(good.to_owned()), "{good}");
+        }
+        for bad in ["", "0", "-pha", "pha pha", "pha:x", "../pha", "a".repeat(33).as_str()] {
+            assert!(user(bad).is_err(), "{bad}");
+        }
     }
 
     // P37

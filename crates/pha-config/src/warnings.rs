@@ -27,6 +27,11 @@ impl Config {
             let what = "with AUTH=off anybody on the network can forge heartbeats and move the resources";
             warn("AUTH", what, "write AUTH=auto and make a key with `pha-cli keygen`");
         }
+        if self.auth == Auth::Rollout {
+            let what =
+                "with AUTH=rollout heartbeats without a key are taken too: anybody on the network can forge them";
+            warn("AUTH", what, "when 'status' shows that every peer signs, write AUTH=auto and `reload`");
+        }
         if self.failback.is_none() && self.lines.contains_key("FAILBACK_AFTER") {
             warn("FAILBACK_AFTER", "FAILBACK is off, so this has no effect", "write FAILBACK=on, or remove the line");
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use pha_config::{Auth, Config, Home};
@@ -17,6 +17,7 @@ impl Tree {
         let tree = Self(tempfile::tempdir().unwrap());
         for dir in ["etc", "res", "var/log"] {
             fs::create_dir_all(tree.path(dir)).unwrap();
+            tree.mode(dir, 0o755);
         }
         tree.write("etc/config", config, 0o644);
         tree.write("etc/authkey", "secret", 0o600);
@@ -118,6 +119,54 @@ fn agents_must_be_there_and_executable_and_nobody_elses() {
             "~/etc/config:5: 'RES_open=': ~/res/open can be written by others than its owner (mode 775): chmod 755 ~/res/open",
         ]
     );
+}
+
+/// Whether this test may give files away.
+fn is_root() -> bool {
+    let tree = tempfile::tempdir().unwrap();
+    chown(tree.path(), Some(STRANGER), None).is_ok()
+}
+
+/// Nobody has this id.
+const STRANGER: u32 = 54_321;
+
+// P2
+#[test]
+fn what_belongs_to_somebody_else_is_refused_with_its_path_and_chown() {
+    if !is_root() {
+        return;
+    }
+    let tree = Tree::new("NODES=a b\nRES_test=\n");
+    for (path, words) in [
+        ("res/test", "'RES_test=': ~/res/test belongs to another user (id 54321), who can write it"),
+        ("etc/config", "~/etc/config belongs to another user (id 54321), who can write it"),
+        ("res", "~/res belongs to another user (id 54321), who can replace what is in it"),
+        ("etc", "~/etc belongs to another user (id 54321), who can replace what is in it"),
+    ] {
+        chown(tree.path(path), Some(STRANGER), None).unwrap();
+        let told = tree.told();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&format!("{words}: chown root ~/{path}")), "{told:?}");
+        chown(tree.path(path), Some(0), None).unwrap();
+    }
+    assert_eq!(tree.load().resources.len(), 1);
+}
+
+// P2
+#[test]
+fn a_folder_in_which_others_can_replace_agents_or_configuration_is_refused() {
+    let tree = Tree::new("NODES=a b\nRES_test=\n");
+    for folder in ["etc", "res"] {
+        for mode in [0o775, 0o757] {
+            tree.mode(folder, mode);
+            let wrong =
+                format!("can be written by others than its owner (mode {mode:03o}), who can replace what is in it");
+            assert_eq!(tree.told(), [format!("~/{folder}: ~/{folder} {wrong}: chmod 755 ~/{folder}")]);
+        }
+        tree.mode(folder, 0o1775);
+        assert_eq!(tree.load().resources.len(), 1);
+        tree.mode(folder, 0o755);
+    }
 }
 
 #[test]

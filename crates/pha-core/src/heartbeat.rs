@@ -72,6 +72,15 @@ pub struct Heartbeat {
     pub supervise_age: Duration,
 }
 
+/// In which form a heartbeat was put into a datagram: what its sender and its hearer must both know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dialect {
+    /// The protocol's version.
+    pub version: u8,
+    /// The id of the key that it is signed with; 0 if with none.
+    pub signer: u8,
+}
+
 /// Why a datagram was counted and dropped. None of them is ever answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DropReason {

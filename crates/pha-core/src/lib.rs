@@ -20,7 +20,7 @@ pub mod time;
 pub mod word;
 
 pub use handover::{Answer, Ask, GaveUp, Handover, Unready};
-pub use heartbeat::{DropReason, Heartbeat, Saying, Serial};
+pub use heartbeat::{Dialect, DropReason, Heartbeat, Saying, Serial};
 pub use node::{MAX_NODES, NodeId, Term};
 pub use reason::Reason;
 pub use stages::{CallSpan, Stages};

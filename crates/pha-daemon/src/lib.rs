@@ -5,6 +5,7 @@
 
 pub mod key;
 pub mod peers;
+pub mod privilege;
 pub mod publisher;
 pub mod realtime;
 pub mod recorder;

@@ -54,7 +54,7 @@ pub fn lend(program: Program, config: &Config, thread: &Writer) {
 }
 
 /// Whoever speaks and hears goes before whoever decides, and all before ordinary programs.
-const fn priority(program: Program) -> u8 {
+pub(crate) const fn priority(program: Program) -> u8 {
     match program {
         Program::Sender | Program::Receiver => 10,
         Program::Supervise => 5,

@@ -6,7 +6,8 @@
 use pha_config::Config;
 
 /// Keys that take effect with a reload; those of a single resource begin with one of them.
-const SAFE: [&str; 13] = [
+const SAFE: [&str; 14] = [
+    "AUTH",
     "GW",
     "PINGTIMEOUT",
     "SUPERVISE_INT",
@@ -57,6 +58,7 @@ fn is_safe(key: &str) -> bool {
 
 fn merged(old: &Config, new: &Config) -> Config {
     let mut config = old.clone();
+    config.auth = new.auth;
     config.gateways.clone_from(&new.gateways);
     config.ping_timeout = new.ping_timeout;
     config.supervise_interval = new.supervise_interval;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pha_sys::guarded;
 use pha_sys::writer::Writer;
 
 /// As the log files.
@@ -202,7 +203,7 @@ impl Way {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) | Ok(()) => {}
         }
-        let mut file = OpenOptions::new().append(true).create_new(true).mode(MODE).open(&fresh)?;
+        let mut file = guarded::open(OpenOptions::new().append(true).create_new(true).mode(MODE), &fresh)?;
         let begun =
             file.write_all(opening).and_then(|()| self.make_room()).and_then(|()| fs::rename(&fresh, &self.path));
         if let Err(error) = begun {

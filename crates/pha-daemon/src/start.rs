@@ -1,5 +1,6 @@
 //! From the command line to a running daemon, in one order for all three:
-//! configuration, detach, directories, pid file, signals, writers, log, then the daemon's own body.
+//! configuration, detach, directories, pid file, signals, writers, log, then the daemon's own body, which gives root up when
+//! it has its sockets.
 //!
 //! Everything that fails before the body says that it is ready goes to standard error and to the caller's exit code.
 
@@ -23,11 +24,12 @@ use pha_sys::writer::Writer;
 use pha_sys::{clock, exit};
 
 use crate::key;
+use crate::privilege::{self, Places, Root, Unshared};
 use crate::realtime;
 use crate::reload::Reloaded;
 use crate::waker::{RecordWatch, Waker};
 
-/// How long a daemon that ends waits for what it said and logged last.
+/// How long a daemon that ends, or gives root up, waits for its writers.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// One of the three.
@@ -52,6 +54,14 @@ impl Program {
             Self::Sender => "sender",
             Self::Receiver => "receiver",
             Self::Supervise => "supervise",
+        }
+    }
+
+    /// It speaks with the network and needs root only to begin.
+    pub(crate) const fn gives_root_up(self) -> bool {
+        match self {
+            Self::Sender | Self::Receiver => true,
+            Self::Supervise => false,
         }
     }
 
@@ -100,6 +110,8 @@ pub struct Daemon {
     signals: Option<Signals>,
     ready: Option<Ready>,
     pid_file: Rc<RefCell<PidFile>>,
+    program: Program,
+    root: Root,
 }
 
 /// A start that failed: what to print, and the exit code.
@@ -118,6 +130,10 @@ impl Refusal {
         let unknown = (exit::CANT_CREATE, "check VARDIR and LOGPATH in etc/config");
         let (code, remedy) = remedy(error).unwrap_or(unknown);
         Self::new(code, format!("{}: {what}: {error}; {remedy}", path.display()))
+    }
+
+    fn unshared(unshared: &Unshared) -> Self {
+        Self::io("cannot be shared with DAEMON_USER", &unshared.path, &unshared.error)
     }
 }
 
@@ -203,7 +219,10 @@ fn configured(options: &Options) -> Result<(Home, Config, Node), Refusal> {
         (exit::SOFTWARE, message) => Refusal::new(exit::CONFIG, message),
         (code, message) => Refusal::new(code, message),
     })?;
-    Ok((home, config, me))
+    match privilege::key_problem(&home, &config) {
+        Some(problem) => Err(Refusal::new(exit::CONFIG, problem)),
+        None => Ok((home, config, me)),
+    }
 }
 
 fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daemon, Refusal> {
@@ -213,6 +232,11 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     for dir in [Some(var_dir.join("run").as_path()), log_file.parent()].into_iter().flatten() {
         fs::create_dir_all(dir).map_err(|error| Refusal::io("cannot be created", dir, &error))?;
     }
+    if program.gives_root_up() {
+        let failed = |error| Refusal::new(exit::OS_ERR, format!("privileges: {error}"));
+        pha_sys::privilege::forbid_new_privileges().map_err(failed)?;
+    }
+    let root = privilege::prepare(&home, &config).map_err(|unshared| Refusal::unshared(&unshared))?;
     let pid_path = program.pid_file(&var_dir);
     let pid_file = PidFile::take(&pid_path).map_err(|error| match error {
         PidFileError::AlreadyRunning { .. } => Refusal::new(exit::TEMP_FAIL, error.to_string()),
@@ -225,6 +249,9 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
     let (database_writer, log_writer) = (writer("database")?, writer("log")?);
     let log = logging::init(Some(&log_file), config.debug, log_writer.clone())
         .map_err(|error| Refusal::io("cannot be opened", &log_file, &error))?;
+    if let Root::LeftTo(user) = &root {
+        privilege::hand_over(program, &home, &config, user).map_err(|unshared| Refusal::unshared(&unshared))?;
+    }
     realtime::take(program, &config, &database_writer).map_err(|refusal| Refusal::new(exit::NO_PERM, refusal))?;
     let database = Arc::new(Database::new(&var_dir, &me.name).remembering(&memory_dir));
     log::info!("started on node {} ({}), version {}", me.name, me.id, env!("CARGO_PKG_VERSION"));
@@ -238,7 +265,22 @@ fn set_up(program: Program, home: Home, config: Config, me: Node) -> Result<Daem
         }
     }
     let signals = Some(signals);
-    Ok(Daemon { home, config, me, database, var_dir, database_writer, log_writer, log, signals, ready: None, pid_file })
+    let ready = None;
+    Ok(Daemon {
+        home,
+        config,
+        me,
+        database,
+        var_dir,
+        database_writer,
+        log_writer,
+        log,
+        signals,
+        ready,
+        pid_file,
+        program,
+        root,
+    })
 }
 
 impl Daemon {
@@ -247,6 +289,30 @@ impl Daemon {
         if let Some(ready) = self.ready.take() {
             ready.tell();
         }
+    }
+
+    /// Goes on as `DAEMON_USER`, for good, if this program was started as root and is not to stay it. Call it with every socket
+    /// that needs root open.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the program must end then.
+    pub fn give_up_root(&mut self) -> anyhow::Result<()> {
+        match std::mem::replace(&mut self.root, Root::Untouched) {
+            Root::Untouched => {}
+            Root::Kept(why) => log::warn!("this program stays root: {why}"),
+            Root::LeftTo(user) => {
+                let priority = if self.config.realtime { realtime::priority(self.program) } else { 0 };
+                let name = &user.name;
+                // It may still have to take its real-time scheduling, and memory is locked with it.
+                let _ = self.database_writer.drain(LAST_WORDS);
+                let locked = pha_sys::privilege::become_user(&user, priority);
+                let locked = locked.with_context(|| format!("cannot become user {name}"))?;
+                let lost =
+                    if locked { "" } else { ", without locked memory: its limit (ulimit -l) cannot be lifted here" };
+                log::info!("goes on as user {name}{lost}");
+            }
+        }
+        Ok(())
     }
 
     /// Ends, with the last words on the disk. A pid file on a disk that does not answer is not emptied: unlocked, it means
@@ -280,7 +346,11 @@ impl Daemon {
 
     fn waker_for(&mut self, record: Option<RecordWatch>) -> anyhow::Result<Waker> {
         let signals = self.signals.take().context("a daemon has one waker")?;
-        Ok(Waker::new(signals, record, Rc::clone(&self.pid_file)))
+        let sharing = match &self.root {
+            Root::LeftTo(user) => Some((Places::new(&self.home, &self.config), user.clone())),
+            Root::Untouched | Root::Kept(_) => None,
+        };
+        Ok(Waker::new(signals, record, Rc::clone(&self.pid_file)).sharing(sharing))
     }
 
     /// SIGHUP: opens the log again, reads the configuration again, and says what takes effect and what waits for a

@@ -9,8 +9,11 @@ use anyhow::Context as _;
 use pha_core::BootTime;
 use pha_sys::pidfile::{PidFile, PidFileError};
 use pha_sys::poll;
+use pha_sys::privilege::User;
 use pha_sys::signals::{Signal, Signals};
 use pha_sys::watch::FileWatch;
+
+use crate::privilege::Places;
 
 /// A pid file that somebody removed is missed so soon.
 const PID_FILE_LOOK: Duration = Duration::from_secs(1);
@@ -21,6 +24,8 @@ pub struct Waker {
     signals: Signals,
     record: Option<RecordWatch>,
     pid_file: Rc<RefCell<PidFile>>,
+    /// What root shares with whom, if this program is still root.
+    sharing: Option<(Places, User)>,
     next_look: BootTime,
     without_pid_file: bool,
 }
@@ -47,7 +52,12 @@ pub struct Woken {
 
 impl Waker {
     pub(crate) fn new(signals: Signals, record: Option<RecordWatch>, pid_file: Rc<RefCell<PidFile>>) -> Self {
-        Self { signals, record, pid_file, next_look: BootTime::ZERO, without_pid_file: false }
+        Self { signals, record, pid_file, sharing: None, next_look: BootTime::ZERO, without_pid_file: false }
+    }
+
+    /// Folders that somebody removed are shared again when they are back.
+    pub(crate) fn sharing(self, sharing: Option<(Places, User)>) -> Self {
+        Self { sharing, ..self }
     }
 
     /// Sleeps until something happens or `deadline` comes; `others` are further descriptors to wake for.
@@ -91,7 +101,10 @@ impl Waker {
         self.next_look = now + PID_FILE_LOOK;
         match self.pid_file.borrow_mut().restore() {
             Ok(false) => {}
-            Ok(true) => log::error!("somebody removed the pid file of this program; it is put back"),
+            Ok(true) => {
+                log::error!("somebody removed the pid file of this program; it is put back");
+                self.share_again();
+            }
             Err(error @ PidFileError::AlreadyRunning { .. }) => {
                 return Err(error).context("this program ends, because its pid file was removed and another one runs");
             }
@@ -104,5 +117,12 @@ impl Waker {
         }
         self.without_pid_file = false;
         Ok(())
+    }
+
+    fn share_again(&self) {
+        let Some((places, user)) = &self.sharing else { return };
+        if let Err(unshared) = places.share(user) {
+            log::error!("{} cannot be shared with user {}: {}", unshared.path.display(), user.name, unshared.error);
+        }
     }
 }

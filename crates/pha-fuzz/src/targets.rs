@@ -9,10 +9,10 @@ use pha_config::Config;
 use pha_core::beat::{Beat, BeatSettings};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::supervisor::Supervisor;
-use pha_core::{BootTime, Heartbeat, NodeId, Saying, Serial, Word};
+use pha_core::{BootTime, Dialect, Heartbeat, NodeId, Saying, Serial, Word};
 use pha_status::{Database, Durability, Patience, Record, SenderSection, codec};
 use pha_trace::{Clocks, DetectorInput, Detectors, Entry, EntryRef, Head, Machine, Segment, entry, opening, program};
-use pha_wire::{Codec, Key};
+use pha_wire::{Codec, Key, Keyring, OLDEST, Trust, VERSION};
 
 /// Written by version 1; `crates/pha-status` keeps it.
 const DATABASE: &[u8] = include_bytes!("../../pha-status/tests/data/status-1.dat");
@@ -40,7 +40,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "record", seeds: records, feed: record },
         Target { name: "trace", seeds: traces, feed: trace },
         Target { name: "config", seeds: configurations, feed: config },
-        Target { name: "key", seeds: || vec![Key::from_bytes([7; 32]).to_text().into_bytes()], feed: key },
+        Target { name: "key", seeds: || vec![keys().to_text().into_bytes()], feed: key },
     ]
 }
 
@@ -61,18 +61,26 @@ fn heartbeat(sequence: u64) -> Heartbeat {
     }
 }
 
+/// In every version that is understood.
 fn heartbeats() -> Vec<Vec<u8>> {
-    (1..4).map(|sequence| Codec::new("pha", None).encode(&heartbeat(sequence)).to_vec()).collect()
+    let codec = Codec::new("pha", Trust::Anybody);
+    let spoken = |version: u8| codec.encode(&heartbeat(version.into()), Dialect { version, signer: 0 }).to_vec();
+    (OLDEST..=VERSION).map(spoken).collect()
 }
 
 /// Without a key, so that it comes to the fields. What was understood is said in the same way again.
 fn datagram(bytes: &[u8]) -> bool {
-    let codec = Codec::new("pha", None);
-    let keyed = Codec::new("pha", Some(Key::from_bytes([7; 32])));
+    let codec = Codec::new("pha", Trust::Anybody);
+    let keyed = Codec::new("pha", Trust::Holders(keys()));
     assert!(keyed.decode(bytes).is_err(), "nobody but a holder of the key makes authentic bytes");
-    let Ok(understood) = codec.decode(bytes) else { return false };
-    assert_eq!(codec.decode(&codec.encode(&understood)), Ok(understood));
+    let Ok((understood, dialect)) = codec.decode(bytes) else { return false };
+    let again = codec.decode(&codec.encode(&understood, dialect));
+    assert_eq!(again.map(|(heartbeat, _)| heartbeat), Ok(understood));
     true
+}
+
+fn keys() -> Keyring {
+    Keyring::new(Key::from_bytes([7; 32]), None).expect("one key is a ring")
 }
 
 /// The file is read or refused, never a mixture; and the next update always succeeds. Checksums are put right first, or
@@ -213,7 +221,7 @@ fn config(bytes: &[u8]) -> bool {
 }
 
 fn key(bytes: &[u8]) -> bool {
-    let Ok(key) = Key::parse(&String::from_utf8_lossy(bytes)) else { return false };
-    assert_eq!(Key::parse(&key.to_text()), Ok(key));
+    let Ok(keys) = Keyring::parse(&String::from_utf8_lossy(bytes)) else { return false };
+    assert_eq!(Keyring::parse(&keys.to_text()), Ok(keys));
     true
 }

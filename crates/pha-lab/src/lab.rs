@@ -97,6 +97,8 @@ impl LabOptions {
         let names: Vec<String> = (1..=self.nodes).map(|id| format!("lb{id}")).collect();
         let address = |id| if self.plain { format!("127.0.77.{id}") } else { network::node_address(id) };
         let common = ["DEBUG=0", "DAEMON=1", "PINGTIMEOUT=0.5", "SUPERVISE_INT=2000", "CLUSTER=lab"];
+        // Whoever is a user of this machine.
+        let common = common.into_iter().chain(["DAEMON_USER=root"]);
         let mut config = ConfigText::default().with_all(common).with(&format!("PORT={port}"));
         config = config.with(&format!("NODES={}", names.join(" ")));
         for (name, id) in names.iter().zip(1..) {
@@ -147,7 +149,14 @@ impl Lab {
         let port = if plain { free_port()? } else { PORT };
         let usual = || if plain { std::env::temp_dir() } else { world::ROOT.into() };
         let root = options.root.clone().unwrap_or_else(usual);
-        let dir = tempfile::Builder::new().prefix("pha-lab-").tempdir_in(root).context("lab directory")?.keep();
+        // Not root's alone: a node's programs may become another user.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let dir = tempfile::Builder::new()
+            .prefix("pha-lab-")
+            .permissions(open)
+            .tempdir_in(root)
+            .context("lab directory")?
+            .keep();
         let broom = if plain { Some(broom(&dir)?) } else { None };
         let mut lab = Self { nodes: Vec::new(), resources: options.resource_lines(), port, plain, broom, dir };
         if !plain {

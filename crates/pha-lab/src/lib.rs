@@ -21,6 +21,7 @@ pub mod lab;
 pub mod many;
 pub mod network;
 pub mod node;
+pub mod old_peer;
 pub mod onlookers;
 pub mod pressure;
 pub mod scripts;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{bench, demo, disturb, flood, flooder, many, server};
+use pha_lab::{bench, demo, disturb, flood, flooder, many, old_peer, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -49,6 +49,8 @@ enum Command {
         /// Where to listen.
         at: SocketAddr,
     },
+    /// Speak like a standby of the protocol version before.
+    OldPeer(old_peer::OldPeerOptions),
     /// Answer every request with NAME, over HTTP and UDP.
     Serve {
         /// Return once the server answers, and leave it running.
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Flood(options) => flood::run(&options),
         Command::Flooder(options) => flooder::flood(&options).map(|()| ExitCode::SUCCESS),
         Command::Overhear { at } => flooder::overhear(at).map(|()| ExitCode::SUCCESS),
+        Command::OldPeer(options) => old_peer::run(&options),
         Command::Serve { background: true, pid_file, address, name } => {
             server::serve_in_background(&address, &name, pid_file.as_deref()).map(|()| ExitCode::SUCCESS)
         }

@@ -8,7 +8,7 @@ use pha_core::detector::brings_news;
 use pha_core::report::PeerReport;
 use pha_daemon::peers::Resolver;
 use pha_daemon::{Daemon, Publisher, key, now};
-use pha_status::{Durability, ReceiverSection, Record};
+use pha_status::{Durability, ReceiverSection};
 use pha_wire::Codec;
 
 use crate::ears::Ears;
@@ -39,14 +39,10 @@ impl Receiver {
         let (resolver, known) = Resolver::start(&daemon.config.nodes);
         let ears = Ears::open(&daemon.config, &daemon.me, &known)?;
         let codec = key::codec(&daemon.home, &daemon.config)?;
-        let record = daemon.database.read().unwrap_or_else(|error| {
-            log::error!("{error}");
-            Record::default()
-        });
         let now = now();
         Ok(Self {
             ears,
-            peers: Peers::new(&daemon.config, &daemon.me, &record.receiver.peers, (resolver, &known), now),
+            peers: Peers::new(&daemon.config, &daemon.me, &daemon.database, (resolver, &known), now),
             codec,
             publisher: Publisher::new(daemon)?,
             patience: daemon.config.heartbeat_interval / PATIENCE,
@@ -75,14 +71,14 @@ impl Receiver {
                 self.peers.deadline_passed(&self.codec, now);
             }
             if woken.hangup {
-                daemon.reload();
+                key::reload(daemon, &mut self.codec);
             }
             if woken.terminate {
                 self.publish(0, now);
                 self.peers.end_trace(now);
                 return Ok(());
             }
-            let news = brings_news(&self.published, self.peers.reports());
+            let news = self.peers.speak_anew() | brings_news(&self.published, self.peers.reports());
             if news {
                 self.publish(std::process::id(), now);
                 self.peers.hurry_trace(now);
@@ -111,8 +107,10 @@ impl Receiver {
             pid,
             tick: now,
             peers: self.published.clone(),
+            contacts: self.peers.contacts().clone(),
             drops: self.peers.drops().clone(),
             authentic: self.codec.is_authentic(),
+            signers: self.codec.signers(),
             late: self.peers.late(),
         }
     }

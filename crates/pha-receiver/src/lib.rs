@@ -3,9 +3,11 @@
 //! It accepts only authentic, fresh heartbeats from addresses of configured peers, counts everything else by reason and
 //! never answers it, and runs the failure detector for each peer. It decides nothing about resources.
 
+mod contacts;
 mod daemon;
 mod ears;
 mod flood;
+mod freshness;
 mod peers;
 
 use pha_daemon::{Options, Program};
@@ -25,5 +27,9 @@ pub struct Arguments {
 /// Runs until it is told to end; the result is the exit code.
 #[must_use]
 pub fn run(arguments: &Arguments) -> i32 {
-    pha_daemon::run(Program::Receiver, &arguments.options, |daemon| daemon::Receiver::new(daemon)?.run(daemon))
+    pha_daemon::run(Program::Receiver, &arguments.options, |daemon| {
+        let mut receiver = daemon::Receiver::new(daemon)?;
+        daemon.give_up_root()?;
+        receiver.run(daemon)
+    })
 }

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pha_config::{Config, Node};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{Liveness, PeerReport};
-use pha_core::{BootTime, DropReason, Heartbeat};
+use pha_core::{BootTime, Dialect, DropReason, Heartbeat, NodeId};
 use pha_daemon::peers::{Addresses, Resolver};
 use pha_daemon::{Daemon, Recorder};
+use pha_status::{Contact, Database, ReceiverSection};
 use pha_trace::{DetectorInput, Detectors};
 use pha_wire::{Accept, Codec, ReplayGuard};
+
+use crate::contacts::Contacts;
+use crate::freshness::Freshness;
 
 #[derive(Debug)]
 struct Peer {
@@ -18,6 +23,8 @@ struct Peer {
     /// Empty until they are known: then the peer cannot be heard, and its silence says nothing.
     addresses: Vec<IpAddr>,
     guard: ReplayGuard,
+    /// Something has shown that what it says is not older than this boot.
+    fresh: bool,
     dead: bool,
 }
 
@@ -28,6 +35,8 @@ pub struct Peers {
     /// One for each of the peers, in their order.
     detectors: Detectors,
     recorder: Recorder,
+    contacts: Contacts,
+    freshness: Freshness,
     settings: DetectorSettings,
     config_hash: u32,
     drops: BTreeMap<DropReason, u64>,
@@ -36,15 +45,19 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Every node but `me`; `before` is what the last receiver of this boot published, so that what was recorded then
-    /// cannot be replayed now. `names` has the addresses that are known, and gets the others.
+    /// Every node but `me`; `database` has what the last receiver published, so that what was recorded then cannot be replayed
+    /// now. `names` has the addresses that are known, and gets the others.
     pub fn new(
         config: &Config,
         me: &Node,
-        before: &[PeerReport],
+        database: &Arc<Database>,
         names: (Resolver, &Addresses),
         now: BootTime,
     ) -> Self {
+        let before = database.read().map(|record| record.receiver).unwrap_or_else(|error| {
+            log::error!("{error}");
+            ReceiverSection::default()
+        });
         let settings = DetectorSettings {
             interval: config.heartbeat_interval,
             dead_time: config.dead_time,
@@ -54,20 +67,30 @@ impl Peers {
         let others = config.nodes.iter().filter(|node| node.id != me.id);
         let unheard = |node: &Node| PeerDetector::new(node.id, Vec::new(), config_hash, settings, now);
         let detectors = Detectors::new(others.clone().map(unheard).collect());
+        let heard = |id: NodeId| before.contacts.get(&id).map(|contact| contact.serial);
+        let heard_since_boot = |id| before.peers.iter().any(|report| report.node == id && report.heard_at.is_some());
         let peers = others
             .map(|node| Peer {
                 node: node.clone(),
                 addresses: Vec::new(),
+                guard: heard(node.id).map_or_else(ReplayGuard::default, ReplayGuard::resumed),
+                fresh: heard_since_boot(node.id),
                 dead: false,
-                guard: before
-                    .iter()
-                    .find(|report| report.node == node.id && report.heard_at.is_some())
-                    .map_or_else(ReplayGuard::default, |report| ReplayGuard::resumed(report.serial)),
             })
             .collect();
         let (resolver, known) = names;
-        let (drops, recorder) = (BTreeMap::new(), Recorder::off());
-        let mut this = Self { peers, detectors, recorder, settings, config_hash, drops, late: 0, resolver };
+        let mut this = Self {
+            peers,
+            detectors,
+            recorder: Recorder::off(),
+            contacts: Contacts::resumed(before.contacts),
+            freshness: Freshness::new(Arc::clone(database), now + config.init_dead / 2),
+            settings,
+            config_hash,
+            drops: BTreeMap::new(),
+            late: 0,
+            resolver,
+        };
         this.found(known, now);
         this
     }
@@ -75,7 +98,7 @@ impl Peers {
     /// Takes a datagram of `length` bytes.
     pub fn heard(&mut self, codec: &Codec, datagram: &[u8], length: usize, from: IpAddr, now: BootTime) {
         let decoded = if length > datagram.len() { Err(DropReason::TooLong) } else { codec.decode(datagram) };
-        if let Err(reason) = decoded.and_then(|heartbeat| self.accept(&heartbeat, from, now)) {
+        if let Err(reason) = decoded.and_then(|said| self.accept(codec, said, from, now)) {
             let count = self.drops.entry(reason).or_default();
             *count += 1;
             if count.is_power_of_two() {
@@ -84,15 +107,28 @@ impl Peers {
         }
     }
 
-    fn accept(&mut self, heartbeat: &Heartbeat, from: IpAddr, now: BootTime) -> Result<(), DropReason> {
+    fn accept(
+        &mut self,
+        codec: &Codec,
+        (heartbeat, dialect): (Heartbeat, Dialect),
+        from: IpAddr,
+        now: BootTime,
+    ) -> Result<(), DropReason> {
         let peer = self.peers.iter().position(|peer| peer.node.id == heartbeat.node).ok_or(DropReason::UnknownNode)?;
-        let Peer { addresses, guard, .. } = &mut self.peers[peer];
+        let Peer { addresses, guard, fresh, .. } = &mut self.peers[peer];
         let link = addresses.iter().position(|address| *address == from).ok_or(DropReason::UnknownNode)?;
+        if !*fresh && codec.is_authentic() && !self.freshness.is_shown_by(&heartbeat, now) {
+            // Told what was heard of it, it can show more.
+            self.contacts.note(codec, &heartbeat, dialect);
+            return Ok(());
+        }
+        *fresh = true;
         let arrival = match guard.accept(link, heartbeat.serial)? {
             Accept::Newest => Arrival::Newest,
             Accept::OtherLink => Arrival::Copy,
         };
-        self.feed(DetectorInput::Heard { peer, heartbeat: *heartbeat, link, arrival }, now);
+        self.contacts.note(codec, &heartbeat, dialect);
+        self.feed(DetectorInput::Heard { peer, heartbeat, link, arrival }, now);
         Ok(())
     }
 
@@ -125,6 +161,7 @@ impl Peers {
                     // Without a key a peer that was installed anew must be heard again; with one, only an operator may say so.
                     if !codec.is_authentic() {
                         peer.guard.forget();
+                        self.contacts.forget(peer.node.id);
                     }
                 }
                 (true, false) => log::info!("{node} is heard again"),
@@ -141,6 +178,16 @@ impl Peers {
     /// For the status database.
     pub fn reports(&self) -> impl ExactSizeIterator<Item = &PeerReport> {
         self.detectors.all().iter().map(PeerDetector::report)
+    }
+
+    /// For the status database: what peers spoke.
+    pub const fn contacts(&self) -> &BTreeMap<NodeId, Contact> {
+        self.contacts.all()
+    }
+
+    /// See [`Contacts::are_news`].
+    pub fn speak_anew(&mut self) -> bool {
+        self.contacts.are_news()
     }
 
     /// For the status database: datagrams dropped, by reason.
@@ -191,51 +238,5 @@ impl Peers {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-    use std::path::Path;
-    use std::time::Duration;
-
-    use pha_core::detector::brings_news;
-    use pha_core::heartbeat::Saying;
-    use pha_core::{Serial, Word};
-    use pha_sys::allocations::counted;
-
-    use super::*;
-
-    fn heartbeat(node: &Node, sequence: u64) -> Heartbeat {
-        Heartbeat {
-            node: node.id,
-            serial: Serial { incarnation: 1, sequence },
-            saying: Saying::healthy(Word::Online),
-            reply_wanted: false,
-            heard: Serial::default(),
-            supervise_age: Duration::ZERO,
-        }
-    }
-
-    #[test]
-    fn a_heartbeat_without_news_allocates_nothing() {
-        let text = "NODES=a b\nADDR_a=127.0.0.1\nADDR_b=127.0.0.2\n";
-        let config = Config::parse(text, Path::new("config")).unwrap();
-        let (codec, from) = (Codec::new(&config.cluster, None), "127.0.0.2".parse().unwrap());
-        let (resolver, known) = Resolver::start(&config.nodes);
-        let mut now = BootTime::ZERO + Duration::from_secs(1);
-        let mut peers = Peers::new(&config, &config.nodes[0], &[], (resolver, &known), now);
-        let mut published = Vec::new();
-        for sequence in 1..=5 {
-            now = now + config.heartbeat_interval;
-            let bytes = codec.encode(&heartbeat(&config.nodes[1], sequence));
-            let (news, allocations) = counted(|| {
-                peers.woke(now);
-                peers.heard(&codec, &bytes, bytes.len(), from, now);
-                peers.deadline_passed(&codec, now);
-                brings_news(&published, peers.reports())
-            });
-            assert_eq!(news, sequence == 1);
-            assert!(news || allocations == 0, "heartbeat {sequence}: {allocations}");
-            published = peers.reports().cloned().collect();
-        }
-        assert!(peers.drops().is_empty());
-    }
-}
+#[path = "peers_tests.rs"]
+mod tests;

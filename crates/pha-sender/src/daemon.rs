@@ -27,6 +27,8 @@ const TRUSTED: u64 = 5;
 /// How often a farewell is said, since nobody repeats it.
 const FAREWELLS: u32 = 3;
 const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
+/// Every so many heartbeats a peer that speaks an older dialect hears the best one, too.
+const OFFER: u64 = 10;
 
 /// The sender and all it knows.
 pub struct Sender {
@@ -63,9 +65,7 @@ impl Sender {
             next_tick: now,
         };
         sender.read(&daemon.database);
-        let incarnation = sender.record.sender.incarnation.saturating_add(1).max(wall_clock());
-        sender.serial.incarnation = incarnation;
-        sender.section.incarnation = incarnation;
+        sender.begin_incarnation();
         sender.section.running = sender.beat.is_running();
         sender.section.tick = now;
         sender.next_tick = now + TICK;
@@ -88,8 +88,8 @@ impl Sender {
             if woken.record_changed {
                 self.read(&daemon.database);
             }
-            if woken.hangup {
-                daemon.reload();
+            if woken.hangup && key::reload(daemon, &mut self.codec) {
+                self.speak_anew();
             }
             self.speak(now);
             if woken.terminate {
@@ -103,6 +103,21 @@ impl Sender {
             self.tick(now);
             self.recorder.flush(now);
         }
+    }
+
+    /// Later than any before, also if the status database was lost.
+    fn begin_incarnation(&mut self) {
+        let incarnation = self.record.sender.incarnation.saturating_add(1).max(wall_clock());
+        self.serial = Serial { incarnation, sequence: 0 };
+        self.section.incarnation = incarnation;
+    }
+
+    /// With other keys this is another sender: peers forget what the one before has spoken. It need not be on disk before its
+    /// first heartbeat, since the clock alone lets the next one be later.
+    fn speak_anew(&mut self) {
+        self.begin_incarnation();
+        let written = self.publisher.store(self.section.clone(), Durability::Lasting, self.interval / PATIENCE);
+        self.note(Some(written));
     }
 
     /// For a node whose daemons are stopped: says its last word once more.
@@ -148,19 +163,26 @@ impl Sender {
         let (me, serial, codec, record) = (self.me, self.serial, &self.codec, &self.record);
         let beats = TRUST.as_nanos() / self.interval.as_nanos();
         let trusted = u64::try_from(beats).unwrap_or(u64::MAX).max(TRUSTED);
-        self.routes.send(|peer| {
-            let report = record.receiver.peers.iter().find(|report| report.node == peer);
+        let contact = |peer| record.receiver.contacts.get(&peer).copied().unwrap_or_default();
+        let said_to = |peer, dialect| {
             let heartbeat = Heartbeat {
                 node: me,
                 serial,
                 saying: round.saying,
                 reply_wanted: round.reply_wanted,
-                heard: report.map(|report| report.serial).unwrap_or_default(),
+                heard: contact(peer).serial,
                 supervise_age: round.supervise_age,
             };
+            let report = record.receiver.peers.iter().find(|report| report.node == peer);
             let hears_us = report.is_some_and(|report| report.has_heard(serial, trusted));
-            (codec.encode(&heartbeat), hears_us)
-        });
+            (codec.encode(&heartbeat, dialect), hears_us)
+        };
+        let (best, usual) = (codec.best(), |peer| codec.answer_to(contact(peer).dialect));
+        if serial.sequence % OFFER == 1 {
+            // First: who understands both is to hear this one, and takes the other for its copy.
+            self.routes.send(|peer| (usual(peer) != best).then(|| said_to(peer, best)));
+        }
+        self.routes.send(|peer| Some(said_to(peer, usual(peer))));
     }
 
     fn say_farewell(&mut self, now: BootTime) {
@@ -212,23 +234,30 @@ mod tests {
     use std::sync::Arc;
 
     use pha_config::Config;
+    use pha_core::Dialect;
     use pha_core::Word;
     use pha_core::heartbeat::Saying;
+    use pha_status::Contact;
     use pha_sys::allocations::counted;
     use pha_sys::writer::Writer;
+    use pha_wire::{Key, Keyring, OLDEST, Trust, VERSION};
 
     use super::*;
 
     fn sender(now: BootTime) -> Sender {
-        let text = "NODES=a b c\nADDR_a=127.0.0.1\nADDR_b=127.0.0.2 127.0.0.3\nADDR_c=127.0.0.4\nPORT=9\n";
-        let config = Config::parse(text, Path::new("config")).unwrap();
+        sender_to(9, now)
+    }
+
+    fn sender_to(port: u16, now: BootTime) -> Sender {
+        let text = "NODES=a b c\nADDR_a=127.0.0.1\nADDR_b=127.0.0.2 127.0.0.3\nADDR_c=127.0.0.4\n";
+        let config = Config::parse(&format!("{text}PORT={port}\n"), Path::new("config")).unwrap();
         let times = BeatSettings::new(config.heartbeat_interval, config.dead_time, config.lease);
         let nowhere = Arc::new(Database::new(Path::new("nowhere"), "a"));
         Sender {
             me: config.nodes[0].id,
             beat: Beat::new(times, now),
             recorder: Recorder::off(),
-            codec: Codec::new(&config.cluster, None),
+            codec: Codec::new(&config.cluster, Trust::Anybody),
             routes: Routes::new(&config, &config.nodes[0], now),
             serial: Serial::default(),
             record: Record::default(),
@@ -251,6 +280,39 @@ mod tests {
         }
         sender.next_tick = now + TICK;
         assert_eq!(sender.next_deadline(now), now + Duration::from_millis(200));
+    }
+
+    #[test]
+    fn a_peer_is_spoken_to_as_it_speaks_and_hears_the_best_now_and_then_which_must_come_first() {
+        let ear = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
+        ear.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut sender = sender_to(ear.local_addr().unwrap().port(), BootTime::ZERO + TICK);
+        let [old, new] = [1, 2].map(|byte| Key::from_bytes([byte; 32]));
+        let keys = Keyring::new(new.clone(), Some(old.clone())).unwrap();
+        sender.codec = Codec::new("pha", Trust::Holders(keys));
+        let peer = NodeId::new(2).unwrap();
+        let contact = Contact {
+            serial: Serial { incarnation: 7, sequence: 8 },
+            dialect: Dialect { version: OLDEST, signer: old.id() },
+        };
+        sender.record.receiver.contacts.insert(peer, contact);
+        let round = Round { saying: Saying::healthy(Word::Online), reply_wanted: false, supervise_age: Duration::ZERO };
+        let mut spoken = Vec::new();
+        for _ in 0..=OFFER {
+            sender.send(round);
+        }
+        for _ in 0..OFFER + 3 {
+            let mut bytes = [0; 200];
+            let length = ear.recv(&mut bytes).unwrap();
+            let (heartbeat, dialect) = sender.codec.decode(&bytes[..length]).unwrap();
+            assert_eq!(heartbeat.heard, contact.serial);
+            spoken.push((heartbeat.serial.sequence, dialect));
+        }
+        let best = Dialect { version: VERSION, signer: new.id() };
+        let mut expected: Vec<_> = (1..=OFFER + 1).map(|sequence| (sequence, contact.dialect)).collect();
+        expected.insert(usize::try_from(OFFER).unwrap(), (OFFER + 1, best));
+        expected.insert(0, (1, best));
+        assert_eq!(spoken, expected);
     }
 
     #[test]

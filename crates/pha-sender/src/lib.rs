@@ -31,6 +31,7 @@ pub fn run(arguments: &Arguments) -> i32 {
         Options { foreground: arguments.options.foreground || arguments.farewell, ..arguments.options.clone() };
     pha_daemon::run(Program::Sender, &options, |daemon| {
         let mut sender = daemon::Sender::new(daemon)?;
+        daemon.give_up_root()?;
         if arguments.farewell { sender.farewell() } else { sender.run(daemon) }
     })
 }

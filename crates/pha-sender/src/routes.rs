@@ -63,12 +63,12 @@ impl Routes {
         }
     }
 
-    /// Sends to every peer what `datagram` makes for it, with whether the peer has heard us lately, on every path.
+    /// Sends to every peer what `datagram` makes for it, if anything, with whether the peer has heard us lately, on every path.
     /// Allocates nothing.
-    pub fn send<const N: usize>(&mut self, mut datagram: impl FnMut(NodeId) -> ([u8; N], bool)) {
+    pub fn send<const N: usize>(&mut self, mut datagram: impl FnMut(NodeId) -> Option<([u8; N], bool)>) {
         // Paths to one peer stand beside each other.
         for routes in self.routes.chunk_by_mut(|one, next| one.peer == next.peer) {
-            let (bytes, hears_us) = datagram(routes[0].peer);
+            let Some((bytes, hears_us)) = datagram(routes[0].peer) else { continue };
             // On which of several paths it has heard us it does not say.
             let way = if hears_us && routes.len() == 1 { Way::Proven } else { Way::Unproven };
             for route in routes {

@@ -5,7 +5,7 @@ use pha_core::resource::Call;
 use pha_core::supervisor::{Event, Settings};
 use pha_core::{BootTime, Status, Term};
 use pha_status::Section;
-use pha_wire::Codec;
+use pha_wire::{Codec, Trust};
 use std::time::Duration;
 
 use crate::agents::Agent;
@@ -93,7 +93,7 @@ impl Cluster {
             network: Network::new(count, making.links),
             audit: Audit::default(),
             happened: Vec::new(),
-            codec: Codec::new("sim", None),
+            codec: Codec::new("sim", Trust::Anybody),
             rng: Rng::with_seed(making.seed),
         }
     }

@@ -97,7 +97,7 @@ impl Cluster {
         let Some(mut receiver) = self.nodes[n].receiver.core.take() else { return };
         self.excuse(n, &mut receiver, now);
         while let Some(datagram) = self.nodes[n].inbox.pop_front() {
-            let Ok(heartbeat) = self.codec.decode(&datagram.bytes) else { continue };
+            let Ok((heartbeat, _)) = self.codec.decode(&datagram.bytes) else { continue };
             let Some(peer) = receiver.peers.iter_mut().find(|peer| peer.core.report().node == heartbeat.node) else {
                 continue;
             };
@@ -190,7 +190,7 @@ impl Cluster {
                 heard: heard.unwrap_or_default(),
                 supervise_age: round.supervise_age,
             };
-            let bytes = self.codec.encode(&heartbeat);
+            let bytes = self.codec.encode(&heartbeat, self.codec.best());
             self.network.send(n, to, (&bytes, *serial), self.now, &mut self.rng);
         }
     }

@@ -9,17 +9,17 @@
 //! An update that brings news ([`Section::is_news`]) also rings for those who [listen](Database::listen); nobody is woken
 //! for signs of life.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pha_sys::clock;
 use pha_sys::lock::LockFile;
 use pha_sys::volatile::{is_volatile, is_writable};
 use pha_sys::watch::FileWatch;
+use pha_sys::{clock, guarded, shared};
 
 use crate::aside::set_aside;
 use crate::error::{Defect, StatusError};
@@ -36,6 +36,8 @@ pub const LOCK_FILE: &str = "status.lock";
 
 /// Only those who may write may lock, else anybody could stop an operator's command.
 const LOCK_MODE: u32 = 0o600;
+/// Of a folder that a group shares.
+const SHARED_LOCK_MODE: u32 = 0o660;
 
 /// How long a daemon waits for the lock before it writes without.
 const DAEMON_PATIENCE: Duration = Duration::from_millis(100);
@@ -226,6 +228,10 @@ impl Database {
             Ok(lock) => lock,
             Err(source) => return Err(StatusError::Io { path, doing: "cannot be locked", source }),
         };
+        if let Some(lock) = lock.as_ref().filter(|_| shared::group_of(&self.dir).is_some()) {
+            // Whoever makes it anew must not lock the others out.
+            lock.open_to_group(SHARED_LOCK_MODE);
+        }
         self.lock_stuck.store(lock.is_none(), Ordering::Relaxed);
         match (lock, patience) {
             (None, Patience::Operator) => Err(StatusError::Locked { path }),
@@ -239,6 +245,10 @@ impl Database {
         let (before, bytes) = match content(source) {
             Ok((file, bytes)) => (Some(file), Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+            // Nothing of pha puts a link there.
+            Err(_) if source.is_symlink() => {
+                return Ok(Loaded { before: None, record: Err(Defect::NotOurs), kept: self.kept(0) });
+            }
             Err(error) => {
                 return Err(StatusError::Io { path: source.to_owned(), doing: "cannot be read", source: error });
             }
@@ -303,7 +313,7 @@ fn remember(memory: &Path, record: &Record) -> Result<(), StatusError> {
 fn content(path: &Path) -> io::Result<(File, Vec<u8>)> {
     // What most of them have, in one piece.
     let mut content = Vec::with_capacity(4096);
-    let file = File::open(path)?;
+    let file = guarded::open(OpenOptions::new().read(true), path)?;
     (&file).take(FILE_LIMIT as u64 + 1).read_to_end(&mut content)?;
     Ok((file, content))
 }

@@ -320,3 +320,30 @@ fn a_database_on_a_disk_needs_no_memory() {
     let database = Database::new(memory.path(), "lb1").remembering(memory.path());
     assert!(database.memory.is_none());
 }
+
+#[test]
+fn a_link_in_the_place_of_the_file_leads_nobody_elsewhere() {
+    let (dir, database) = database();
+    let victim = dir.path().join("victim");
+    set_pid(&database, 1).unwrap();
+    fs::rename(database.path(), &victim).unwrap();
+    let before = fs::read(&victim).unwrap();
+    std::os::unix::fs::symlink(&victim, database.path()).unwrap();
+    assert!(matches!(database.read(), Err(StatusError::Bad { why: Defect::NotOurs, .. })));
+    assert!(set_pid(&database, 2).unwrap().set_aside.is_some_and(|aside| aside.is_symlink()));
+    assert_eq!(fs::read(&victim).unwrap(), before);
+    assert_eq!(database.read().unwrap().sender.pid, 2);
+}
+
+#[test]
+fn whoever_makes_the_lock_anew_leaves_it_to_the_group_that_shares_the_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, database) = database();
+    let lock = dir.path().join(LOCK_FILE);
+    for (folder, mode) in [(0o755, 0o600), (0o2775, 0o660)] {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(folder)).unwrap();
+        let _ = fs::remove_file(&lock);
+        set_pid(&database, 1).unwrap();
+        assert_eq!(fs::metadata(&lock).unwrap().mode() & 0o777, mode);
+    }
+}

@@ -29,5 +29,7 @@ pub use database::{Database, LOCK_FILE, Patience, STATUS_FILE, Updated};
 pub use error::{Defect, StatusError};
 pub use file::VERSION;
 pub use head::shell_name;
-pub use record::{OperatorSection, ReceiverSection, Record, Section, SendError, SenderSection, SuperviseSection};
+pub use record::{
+    Contact, OperatorSection, ReceiverSection, Record, Section, SendError, SenderSection, SuperviseSection,
+};
 pub use replacement::{Durability, remove_stale};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use pha_core::detector::brings_news;
 use pha_core::report::{Liveness, PeerReport, SuperviseReport, Wishes};
-use pha_core::{BootTime, DropReason, Gateway, Reason, Role, Saying, Status, Term, Word};
+use pha_core::{BootTime, Dialect, DropReason, Gateway, NodeId, Reason, Role, Saying, Serial, Status, Term, Word};
 use serde::{Deserialize, Serialize};
 
 /// The whole database.
@@ -64,12 +64,25 @@ pub struct ReceiverSection {
     pub tick: BootTime,
     /// Every configured peer.
     pub peers: Vec<PeerReport>,
+    /// What peers that were heard spoke; outlives a reboot.
+    pub contacts: BTreeMap<NodeId, Contact>,
     /// Datagrams dropped since it started, by reason.
     pub drops: BTreeMap<DropReason, u64>,
     /// Only authentic heartbeats are accepted.
     pub authentic: bool,
+    /// The ids of the keys in use, first the one that this node would like to sign with.
+    pub signers: Vec<u8>,
     /// How often its own timer fired too late to accuse anybody.
     pub late: u64,
+}
+
+/// What is known of a peer's heartbeats whatever the detector makes of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// The newest one. Nobody who has recorded an older one can play it to a receiver that starts anew.
+    pub serial: Serial,
+    /// The best form in which the peer has spoken since its sender started: it understands that.
+    pub dialect: Dialect,
 }
 
 /// What pha-supervise publishes.
@@ -122,7 +135,15 @@ impl Section for ReceiverSection {
     }
 
     fn is_news(&self, before: &Self) -> bool {
-        self.pid != before.pid || brings_news(&before.peers, self.peers.iter())
+        self.pid != before.pid
+            || !self.dialects().eq(before.dialects())
+            || brings_news(&before.peers, self.peers.iter())
+    }
+}
+
+impl ReceiverSection {
+    fn dialects(&self) -> impl Iterator<Item = (&NodeId, Dialect)> {
+        self.contacts.iter().map(|(node, contact)| (node, contact.dialect))
     }
 }
 
@@ -193,8 +214,8 @@ impl Record {
         }
     }
 
-    /// What is left of a record after a reboot. Kept: the sender's incarnation, the highest term, maintenance and held
-    /// resources. Everything else was true of another boot: no program runs, no peer was heard, no resource was looked
+    /// What is left of a record after a reboot. Kept: the sender's incarnation, what peers have spoken, the highest term,
+    /// maintenance and held resources. Everything else was true of another boot: no program runs, no peer was heard, no resource was looked
     /// at, and no `offline` is left to sit out.
     #[must_use]
     pub fn after_reboot(self, boot_id: &str) -> Self {
@@ -205,7 +226,7 @@ impl Record {
             generation: self.generation,
             boot_id: boot_id.to_owned(),
             sender: SenderSection { incarnation: self.sender.incarnation, ..SenderSection::default() },
-            receiver: ReceiverSection::default(),
+            receiver: ReceiverSection { contacts: self.receiver.contacts, ..ReceiverSection::default() },
             supervise: SuperviseSection {
                 report: self.supervise.report.as_ref().map(only_the_term),
                 ..SuperviseSection::default()

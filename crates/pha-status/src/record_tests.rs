@@ -50,6 +50,10 @@ fn peer(node: usize, liveness: Liveness, word: Word) -> PeerReport {
 }
 
 /// One in each state; those that count are OFFLINE.
+fn contact() -> Contact {
+    Contact { serial: Serial { incarnation: 5, sequence: 77 }, dialect: Dialect { version: 2, signer: 0xa7 } }
+}
+
 fn peers() -> Vec<PeerReport> {
     let offline = Word::Offline { clean: false };
     let mut peers = vec![
@@ -169,8 +173,10 @@ pub(crate) fn full_record() -> Record {
             pid: 16_470,
             tick: at(101),
             peers: peers(),
+            contacts: BTreeMap::from([(NodeId::new(2).unwrap(), contact())]),
             drops: DROPS.into_iter().zip(1..).collect(),
             authentic: true,
+            signers: vec![0xa7, 0x3f],
             late: 2,
         },
         supervise: SuperviseSection { pid: 16_472, tick: at(102), report: Some(report()), config_loaded: at(50) },
@@ -249,7 +255,8 @@ fn after_a_reboot_only_term_incarnation_and_lasting_wishes_are_left() {
     let before = full_record();
     let after = before.clone().after_reboot("another boot");
     assert_eq!(after.sender, SenderSection { incarnation: 9, ..SenderSection::default() });
-    assert_eq!(after.receiver, ReceiverSection::default());
+    let contacts = before.receiver.contacts.clone();
+    assert_eq!(after.receiver, ReceiverSection { contacts, ..ReceiverSection::default() });
     assert_eq!((after.supervise.pid, after.supervise.tick), (0, BootTime::ZERO));
     let report = after.supervise.report.as_ref().unwrap();
     assert_eq!(report.highest_term, before.supervise.report.as_ref().unwrap().highest_term);
@@ -287,6 +294,12 @@ fn signs_of_life_and_figures_are_no_news() {
     assert!(!news(|receiver: &mut ReceiverSection| (receiver.tick, receiver.late) = (at(900), 77)));
     assert!(!news(|receiver: &mut ReceiverSection| receiver.peers[0].heard_at = Some(at(900))));
     assert!(news(|receiver: &mut ReceiverSection| receiver.peers[0].liveness = Liveness::Suspect));
+    let spoken = |change: fn(&mut Contact)| {
+        news(|receiver: &mut ReceiverSection| receiver.contacts.values_mut().for_each(change))
+    };
+    assert!(!spoken(|contact| contact.serial.sequence += 1));
+    assert!(spoken(|contact| contact.dialect.signer = 1));
+    assert!(news(|receiver: &mut ReceiverSection| receiver.contacts.clear()));
     assert!(news(|receiver: &mut ReceiverSection| receiver.pid = 0));
     assert!(!news(|supervise: &mut SuperviseSection| supervise.tick = at(900)));
     assert!(!news(|supervise: &mut SuperviseSection| report(supervise).resources[0].duration = seconds(9)));

@@ -10,6 +10,9 @@
 //!
 //! After a power failure a file that was never flushed may be empty, and the name may lead to it nevertheless. So the last
 //! file that was flushed keeps a second name (`.kept`), which costs no room and no further flush.
+//!
+//! Where a group shares the folder it shares the files: what root wrote is the next one's reserve, whoever that is. Whatever
+//! somebody puts into the reserve's place, only a file with no other name is written to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -19,11 +22,17 @@ use std::process;
 
 use pha_sys::swap::swap;
 use pha_sys::watch::ring;
+use pha_sys::{guarded, shared};
 
 use crate::error::StatusError;
 
 /// Bytes kept for a full disk: a record of 256 resources and 15 peers needs a third of it.
 const RESERVE: usize = 64 * 1024;
+
+/// Readable by everybody, writable by its owner.
+const MODE: u32 = 0o644;
+/// And by the group that shares the folder.
+const SHARED_MODE: u32 = 0o664;
 
 /// Whether an update has to outlive the machine's sudden end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +54,11 @@ pub(crate) struct Replacement<'a> {
 }
 
 impl<'a> Replacement<'a> {
-    /// Writes `content` beside `target`, readable by everybody, writable by its owner.
+    /// Writes `content` beside `target`.
     pub(crate) fn write(target: &'a Path, content: &[u8], durability: Durability) -> Result<Self, StatusError> {
         let temporary = temporary_path(target, process::id());
         let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
-        let create = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary);
+        let create = || OpenOptions::new().write(true).create_new(true).mode(MODE).open(&temporary);
         let file = match create() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_file(&temporary).and_then(|()| create())
@@ -57,6 +66,7 @@ impl<'a> Replacement<'a> {
             created => created,
         };
         let file = file.map_err(failed)?;
+        share(&file, target);
         let replacement =
             Self { file, temporary: temporary.clone(), target, durability, is_reserve: false, placed: false };
         fill(&replacement.file, content, durability).map_err(failed)?;
@@ -68,7 +78,7 @@ impl<'a> Replacement<'a> {
         let temporary = reserve_path(target);
         let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
         spare_kept(target);
-        let file = OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
+        let file = open_reserve(&temporary, OpenOptions::new().write(true)).map_err(failed)?;
         let filled = file.set_len(content.len() as u64).and_then(|()| fill(&file, content, durability));
         filled.map_err(failed)?;
         Ok(Self { file, temporary, target, durability, is_reserve: true, placed: false })
@@ -135,29 +145,42 @@ fn keep(file: &Path, target: &Path) -> io::Result<()> {
     kept
 }
 
-/// The reserve is about to be overwritten: if that is the file that is kept, another one has to be. Best effort: a node must
-/// not lose its voice for what is needed only when its power fails too.
+/// The reserve is about to be overwritten: if that is the file that is kept, another one has to be, or none. A node must not
+/// lose its voice for what is needed only when its power fails too.
 fn spare_kept(target: &Path) {
     let file = |path: PathBuf| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
     let reserve = file(reserve_path(target));
     if reserve.is_some() && reserve == file(kept_path(target)) {
-        let _ = File::open(target).and_then(|file| file.sync_all()).and_then(|()| keep(target, target));
+        let spared = File::open(target).and_then(|file| file.sync_all()).and_then(|()| keep(target, target));
+        let _ = spared.or_else(|_| fs::remove_file(kept_path(target)));
     }
 }
 
 /// Makes the reserve of `target` as large as it should be. Only for whoever holds the lock.
 pub(crate) fn keep_reserve(target: &Path) -> Result<(), StatusError> {
     let path = reserve_path(target);
-    if fs::metadata(&path).is_ok_and(|found| found.len() >= RESERVE as u64) {
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() >= RESERVE as u64) {
         return Ok(());
     }
     spare_kept(target);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&path);
-    file.and_then(|file| fill(&file, &[0; RESERVE], Durability::Volatile)).map_err(|source| StatusError::Io {
-        path,
-        doing: "cannot be written",
-        source,
-    })
+    let file = open_reserve(&path, OpenOptions::new().write(true).create(true).truncate(false).mode(MODE));
+    let kept = file.and_then(|file| {
+        share(&file, target);
+        fill(&file, &[0; RESERVE], Durability::Volatile)
+    });
+    kept.map_err(|source| StatusError::Io { path, doing: "cannot be written", source })
+}
+
+fn open_reserve(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let file = guarded::open(options, path)?;
+    guarded::has_one_name(&file).map(|()| file)
+}
+
+/// Lets the group write that shares the folder of `target`, if one does.
+fn share(file: &File, target: &Path) {
+    if target.parent().and_then(shared::group_of).is_some() {
+        shared::open_to_group(file, SHARED_MODE);
+    }
 }
 
 fn reserve_path(target: &Path) -> PathBuf {
@@ -286,6 +309,39 @@ mod tests {
         assert_eq!((kept(), fs::read(&target).unwrap()), (b"newer".to_vec(), b"newest".to_vec()));
         keep_reserve(&target).unwrap();
         assert_eq!(kept(), b"newest");
+    }
+
+    #[test]
+    fn neither_a_link_nor_a_second_name_in_the_place_of_the_reserve_is_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, victim) = (dir.path().join("status.dat"), dir.path().join("victim"));
+        fs::write(&victim, "precious").unwrap();
+        let plant: [&dyn Fn(&Path); 2] =
+            [&|reserve| std::os::unix::fs::symlink(&victim, reserve).unwrap(), &|reserve| {
+                fs::hard_link(&victim, reserve).unwrap();
+            }];
+        for plant in plant {
+            plant(&reserve_path(&target));
+            assert!(Replacement::write_reserve(&target, b"new", Durability::Volatile).is_err());
+            assert!(keep_reserve(&target).is_err());
+            assert_eq!(fs::read(&victim).unwrap(), b"precious");
+            fs::remove_file(reserve_path(&target)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_group_that_shares_the_folder_may_write_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("status.dat");
+        let written = || {
+            Replacement::write(&target, b"new", Durability::Volatile).unwrap().take_place(false).unwrap();
+            let _ = fs::remove_file(reserve_path(&target));
+            keep_reserve(&target).unwrap();
+            [target.clone(), reserve_path(&target)].map(|path| fs::metadata(path).unwrap().permissions().mode() & 0o777)
+        };
+        assert_eq!(written(), [0o644; 2]);
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o2775)).unwrap();
+        assert_eq!(written(), [0o664; 2]);
     }
 
     #[test]

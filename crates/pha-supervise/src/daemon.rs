@@ -359,7 +359,8 @@ impl Supervise {
     }
 
     fn is_deaf(&self, receiver: &ReceiverSection, now: BootTime) -> bool {
-        let runs = lock::is_held(&self.receiver_lock).unwrap_or(false);
+        // A pid file that somebody removed says nothing: then only the tick counts.
+        let runs = lock::is_held(&self.receiver_lock).unwrap_or(false) || !self.receiver_lock.exists();
         !runs || receiver.pid == 0 || now.since(receiver.tick) > RECEIVER_STALE
     }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::libc;
+use crate::{guarded, shared};
 
 /// How often a lock is looked for again when the file was replaced under our hands.
 const REPLACEMENTS: usize = 8;
@@ -65,6 +65,11 @@ impl LockFile {
         }
     }
 
+    /// Gives the file `mode` whatever the umask made of it; if it is somebody else's, it stays as he made it.
+    pub fn open_to_group(&self, mode: u32) {
+        shared::open_to_group(&self.file, mode);
+    }
+
     /// Whether `path` still names the locked file, and not nothing or a newer one that somebody put there.
     #[must_use]
     pub fn is_at(&self, path: &Path) -> bool {
@@ -97,7 +102,7 @@ impl Drop for LockFile {
 /// # Errors
 /// If the file exists and cannot be read.
 pub fn is_held(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
+    let file = match guarded::open(OpenOptions::new().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -111,8 +116,8 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
 
 fn open(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(mode).custom_flags(libc::O_NOFOLLOW);
-    options.open(path)
+    options.read(true).write(true).create(true).truncate(false).mode(mode);
+    guarded::open(&options, path)
 }
 
 /// Whether the file at `path` is the one we locked, and not a newer one that somebody put there meanwhile.

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use env_logger::{Builder, Target};
 use log::{LevelFilter, Record};
-use nix::libc;
 
+use crate::guarded;
 use crate::writer::Writer;
 
 /// Bytes of lines that wait for a slow disk at most.
@@ -172,9 +172,10 @@ impl Outlet {
     }
 }
 
-/// `O_NONBLOCK`: a pipe without a reader put at this place is an error and does not hang the daemon.
+/// Neither another file that this name leads to nor a pipe without a reader; that is an error and does not hang the daemon.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
+    let file = guarded::open(OpenOptions::new().append(true).create(true).mode(0o640), path)?;
+    guarded::has_one_name(&file).map(|()| file)
 }
 
 fn program_name() -> String {

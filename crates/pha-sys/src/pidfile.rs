@@ -4,8 +4,8 @@
 //! daemon therefore means nothing, and a process id that the kernel gave to somebody else is never taken for ours.
 //! The file is emptied, not removed, at the end: removing it would race with the next daemon that opens it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -14,12 +14,15 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use crate::guarded;
 use crate::lock::{LockFile, is_held};
 
 /// How long to wait for the lock: one who only asks whether a daemon runs holds it for an instant.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often a reader looks again when it meets a daemon between taking the lock and writing its number.
 const READS: usize = 20;
+/// More is no process id.
+const LONGEST: u64 = 16;
 
 /// The pid file of this process, held until it is dropped.
 #[derive(Debug)]
@@ -48,6 +51,10 @@ impl PidFile {
     /// # Errors
     /// [`PidFileError::AlreadyRunning`] if another process holds the file for longer than 100 ms.
     pub fn take(path: &Path) -> Result<PidFile, PidFileError> {
+        if guarded::open(OpenOptions::new().read(true), path).is_ok_and(|file| !guarded::is_believed(&file)) {
+            // Nobody would believe what is written into it.
+            fs::remove_file(path)?;
+        }
         let Some(mut lock) = LockFile::lock_within(path, 0o644, PATIENCE)? else {
             return Err(PidFileError::AlreadyRunning { pid: running(path).unwrap_or(0) });
         };
@@ -56,7 +63,8 @@ impl PidFile {
     }
 
     /// Puts the file back if somebody removed it, with its directory: without it a second daemon could start beside this
-    /// one, and nobody would find this one to stop it. True if it was gone.
+    /// one, and nobody would find this one to stop it. True if it was gone. Who has given root up cannot, and gives way to the
+    /// next one that is started.
     ///
     /// # Errors
     /// [`PidFileError::AlreadyRunning`] if a second daemon has started already; else the file is as it was.
@@ -67,7 +75,13 @@ impl PidFile {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir)?;
         }
-        *self = Self::take(&self.path)?;
+        *self = match Self::take(&self.path) {
+            // Only who is started after this one makes a file that this one may not open.
+            Err(PidFileError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied && self.path.exists() => {
+                return Err(PidFileError::AlreadyRunning { pid: running(&self.path).unwrap_or(0) });
+            }
+            taken => taken?,
+        };
         Ok(true)
     }
 }
@@ -81,7 +95,8 @@ impl Drop for PidFile {
     }
 }
 
-/// The process id of the daemon that holds `path`; `None` if none does or the file cannot be read.
+/// The process id of the daemon that holds `path`; `None` if none does or the file cannot be read. Root believes only a file
+/// of root's that nobody else can write: it may go on to end what is named there.
 ///
 /// May wait some 20 ms for a daemon that is just being started.
 pub fn running(path: &Path) -> Option<u32> {
@@ -100,7 +115,10 @@ pub fn running(path: &Path) -> Option<u32> {
 }
 
 fn read(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.strip_suffix('\n')?.parse().ok()
+    let file = guarded::open(OpenOptions::new().read(true), path).ok().filter(guarded::is_believed)?;
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
 }
 
 fn is_alive(pid: u32) -> bool {

@@ -15,7 +15,7 @@ pub fn remedy(error: &io::Error) -> Option<(i32, &'static str)> {
         (&[Errno::EROFS], exit::CANT_CREATE, "set VARDIR to a directory that can be written"),
         (&[Errno::ENOSPC, Errno::EDQUOT], exit::CANT_CREATE, "make room on the disk"),
         (
-            &[Errno::EISDIR, Errno::ENOTDIR, Errno::ELOOP],
+            &[Errno::EISDIR, Errno::ENOTDIR, Errno::ELOOP, Errno::EMLINK],
             exit::CANT_CREATE,
             "something else is in its place: remove it",
         ),

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use nix::sys::stat::futimens;
+use nix::sys::time::TimeSpec;
 
 /// How many reads (of some 100 events each) one call of [`FileWatch::changed`] makes at most.
 const READS: usize = 64;
@@ -29,12 +31,12 @@ pub struct FileWatch {
     watch: Option<WatchDescriptor>,
 }
 
-/// Wakes those who listen for `file` ([`FileWatch::listen`]): it is given the mode that it has.
+/// Wakes those who listen for `file` ([`FileWatch::listen`]): its times are set to now.
 ///
 /// # Errors
-/// If it is somebody else's.
+/// If it may not be written.
 pub fn ring(file: &File) -> io::Result<()> {
-    file.set_permissions(file.metadata()?.permissions())
+    Ok(futimens(file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW)?)
 }
 
 impl FileWatch {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use pha_core::{Gateway, Heartbeat, NodeId, Saying, Serial, Term, Word};
-use pha_wire::{Codec, Key};
+use pha_wire::{Codec, Key, Trust};
 
 fn main() {
     divan::main();
 }
 
 fn codec() -> Codec {
-    Codec::new("pha", Some(Key::from_bytes([7; 32])))
+    Codec::new("pha", Trust::Holders(Key::from_bytes([7; 32]).into()))
 }
 
 fn heartbeat() -> Heartbeat {
@@ -34,20 +34,20 @@ fn heartbeat() -> Heartbeat {
 #[divan::bench]
 fn encode(bencher: Bencher<'_, '_>) {
     let (codec, heartbeat) = (codec(), heartbeat());
-    bencher.bench_local(|| codec.encode(black_box(&heartbeat)));
+    bencher.bench_local(|| codec.encode(black_box(&heartbeat), codec.best()));
 }
 
 #[divan::bench]
 fn verify_and_decode(bencher: Bencher<'_, '_>) {
     let codec = codec();
-    let datagram = codec.encode(&heartbeat());
+    let datagram = codec.encode(&heartbeat(), codec.best());
     bencher.bench_local(|| codec.decode(black_box(&datagram)));
 }
 
 #[divan::bench]
 fn refuse_a_forged_one(bencher: Bencher<'_, '_>) {
     let codec = codec();
-    let mut datagram = codec.encode(&heartbeat());
+    let mut datagram = codec.encode(&heartbeat(), codec.best());
     datagram[20] ^= 1;
     bencher.bench_local(|| codec.decode(black_box(&datagram)));
 }

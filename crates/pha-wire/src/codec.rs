@@ -1,4 +1,4 @@
-//! The layout of a heartbeat on the wire, version 1. Everything is big-endian, the length never varies.
+//! The layout of a heartbeat on the wire, versions 1 and 2. Everything is big-endian, the length never varies.
 //!
 //! ```text
 //!   0  3  magic "PHA"              24  8  sequence
@@ -11,66 +11,130 @@
 //!  16  8  incarnation              68  1  asks: node id, 0 if nobody is asked
 //!                                  69  1  answers: node id, 0 if nobody is answered
 //!                                  70  1  answers: 0 ready, else why not
-//!                                  71  1  always 0
+//!                                  71  1  key id, 0 without a key; in version 1 always 0
 //!                                  72  8  asks: which request
 //!                                  80  8  answers: which request
 //!                                  88 32  HMAC-SHA-256 of bytes 0..88, or zeros without a key
 //! ```
 //!
 //! Decoding checks from the outside in: length, magic, version, cluster, tag, fields. So a stranger learns nothing,
-//! and no field of a datagram that is not authentic is ever looked at. Times are rounded up to the millisecond.
+//! and no field of a datagram that is not authentic is ever looked at, but for the name of its key. Times are rounded up to the
+//! millisecond.
+//!
+//! Two nodes need not be changed at the same moment: each speaks to its peer in the [`Dialect`] that the peer was heard in, and
+//! now and then in the best that it knows itself, in case the peer knows that by now (ADR 0025).
 
 use std::time::Duration;
 
 use pha_core::{
-    Answer, Ask, BootTime, Direction, DropReason, Gateway, Heartbeat, LeaveCause, NodeId, Saying, Serial, Term,
-    Unready, Word,
+    Answer, Ask, BootTime, Dialect, Direction, DropReason, Gateway, Heartbeat, LeaveCause, NodeId, Saying, Serial,
+    Term, Unready, Word,
 };
 
-use crate::key::{Key, TAG, name_hash};
+use crate::key::{Key, Keyring, TAG, name_hash};
 
 /// Bytes of every heartbeat.
 pub const LENGTH: usize = BODY + TAG;
 
-/// The protocol version this crate speaks.
-pub const VERSION: u8 = 1;
+/// The newest protocol version this crate speaks.
+pub const VERSION: u8 = 2;
+
+/// The oldest one it still speaks, so that the nodes of a cluster can be upgraded one by one.
+pub const OLDEST: u8 = 1;
 
 const MAGIC: [u8; 3] = *b"PHA";
 const BODY: usize = 88;
+const KEY: usize = 71;
 
 const FIT: u8 = 1;
 const WILLING: u8 = 2;
 const REPLY_WANTED: u8 = 4;
 
+/// Whose heartbeats are decoded, and how they are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Anybody's. There is no key: tags are left empty and not looked at, so a node without a key hears those that have one.
+    Anybody,
+    /// Those of holders of a key, and those that carry no tag at all: while keys are brought to the nodes, or taken away.
+    Untagged(Keyring),
+    /// Those of holders of a key.
+    Holders(Keyring),
+}
+
+impl Trust {
+    const fn keys(&self) -> Option<&Keyring> {
+        match self {
+            Self::Anybody => None,
+            Self::Untagged(keys) | Self::Holders(keys) => Some(keys),
+        }
+    }
+}
+
 /// Encodes and decodes the heartbeats of one cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codec {
     cluster: [u8; 8],
-    key: Option<Key>,
+    trust: Trust,
 }
 
 impl Codec {
-    /// For the cluster of this name. With a key every heartbeat carries its tag and only authentic ones are decoded.
-    /// Without one the tag is left empty and not looked at: a node that has no key yet still hears the one that has.
+    /// For the cluster of this name.
     #[must_use]
-    pub fn new(cluster: &str, key: Option<Key>) -> Self {
-        Self { cluster: name_hash(cluster), key }
+    pub fn new(cluster: &str, trust: Trust) -> Self {
+        Self { cluster: name_hash(cluster), trust }
     }
 
-    /// Whether what [`Codec::decode`] returns is proven to come from a holder of the key.
+    /// Whether what [`Codec::decode`] returns is proven to come from a holder of a key.
     #[must_use]
     pub const fn is_authentic(&self) -> bool {
-        self.key.is_some()
+        matches!(self.trust, Trust::Holders(_))
     }
 
-    /// The datagram for `heartbeat`. Durations above 49 days are sent as 49 days.
+    /// The ids of the keys, first the one that this node would like to sign with.
     #[must_use]
-    pub fn encode(&self, heartbeat: &Heartbeat) -> [u8; LENGTH] {
+    pub fn signers(&self) -> Vec<u8> {
+        self.trust.keys().map(Keyring::ids).unwrap_or_default()
+    }
+
+    /// What this node would like to speak.
+    #[must_use]
+    pub fn best(&self) -> Dialect {
+        Dialect { version: VERSION, signer: self.trust.keys().map_or(0, |keys| keys.first().id()) }
+    }
+
+    /// What a peer understands that was heard in `heard`; the best for one that was not heard, or only in what this node does not
+    /// speak any more.
+    #[must_use]
+    pub fn answer_to(&self, heard: Dialect) -> Dialect {
+        let best = self.best();
+        let version = if (OLDEST..=VERSION).contains(&heard.version) { heard.version } else { best.version };
+        let key = self.trust.keys().and_then(|keys| keys.named(heard.signer)).map_or(best.signer, Key::id);
+        Dialect { version, signer: key }
+    }
+
+    /// The best of what one sender was heard in: who speaks something now and then understands it.
+    #[must_use]
+    pub fn better(&self, one: Dialect, other: Dialect) -> Dialect {
+        let rank = |key: &u8| match self.trust.keys() {
+            Some(keys) if keys.first().id() == *key => 2,
+            Some(keys) if keys.named(*key).is_some() => 1,
+            Some(_) | None => 0,
+        };
+        let key = [one.signer, other.signer].into_iter().max_by_key(rank).unwrap_or_default();
+        Dialect { version: one.version.max(other.version), signer: key }
+    }
+
+    /// The datagram for `heartbeat` in a dialect that this node speaks; without a tag if it has no such key. Durations above 49
+    /// days are sent as 49 days.
+    #[must_use]
+    pub fn encode(&self, heartbeat: &Heartbeat, dialect: Dialect) -> [u8; LENGTH] {
+        let key = self.trust.keys().and_then(|keys| keys.named(dialect.signer));
+        let named = key.filter(|_| dialect.version > 1).map_or(0, Key::id);
         let saying = &heartbeat.saying;
         let (word, remaining) = word_to_wire(saying.word);
         let mut writer = Writer { bytes: [0; LENGTH], at: 0 };
         writer.put(MAGIC);
-        writer.put([VERSION]);
+        writer.put([dialect.version]);
         writer.put(self.cluster);
         writer.put([heartbeat.node.number(), word, gateway_to_wire(saying.gateway), flags_to_wire(heartbeat)]);
         writer.put(heartbeat.serial.incarnation.to_be_bytes());
@@ -83,21 +147,21 @@ impl Codec {
         writer.put(saying.config_hash.to_be_bytes());
         let (asked, answered) = (saying.asks.map(|ask| ask.node), saying.answer.map(|answer| answer.node));
         let unready = saying.answer.and_then(|answer| answer.unready).map_or(0, unready_to_wire);
-        writer.put([asked.map_or(0, NodeId::number), answered.map_or(0, NodeId::number), unready, 0]);
+        writer.put([asked.map_or(0, NodeId::number), answered.map_or(0, NodeId::number), unready, named]);
         writer.put(saying.asks.map_or(0, |ask| ask.at.as_nanos()).to_be_bytes());
         writer.put(saying.answer.map_or(0, |answer| answer.at.as_nanos()).to_be_bytes());
-        if let Some(key) = &self.key {
+        if let Some(key) = key {
             writer.put(key.tag(&writer.bytes[..BODY]));
         }
         writer.bytes
     }
 
-    /// The heartbeat in `datagram`, which may hold anything.
+    /// The heartbeat in `datagram`, which may hold anything, and what it was spoken in.
     ///
     /// # Errors
     /// The first of [`DropReason`]'s `TooShort`, `TooLong`, `BadMagic`, `BadVersion`, `WrongCluster`, `NotAuthentic`,
     /// `Malformed` that applies. `UnknownNode` and `Replayed` are left to those who know the peers.
-    pub fn decode(&self, datagram: &[u8]) -> Result<Heartbeat, DropReason> {
+    pub fn decode(&self, datagram: &[u8]) -> Result<(Heartbeat, Dialect), DropReason> {
         if datagram.len() > LENGTH {
             return Err(DropReason::TooLong);
         }
@@ -109,16 +173,30 @@ impl Codec {
         if reader.take() != MAGIC {
             return Err(DropReason::BadMagic);
         }
-        if reader.take() != [VERSION] {
+        let [version] = reader.take();
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(DropReason::BadVersion);
         }
         if reader.take() != self.cluster {
             return Err(DropReason::WrongCluster);
         }
-        if self.key.as_ref().is_some_and(|key| !key.verifies(body, tag)) {
-            return Err(DropReason::NotAuthentic);
+        let key = self.signer(version, body, tag).ok_or(DropReason::NotAuthentic)?;
+        let heartbeat = fields(reader).filter(|_| version > 1 || body[KEY] == 0).ok_or(DropReason::Malformed)?;
+        Ok((heartbeat, Dialect { version, signer: key }))
+    }
+
+    /// The id of the key that a datagram is signed with; `None` if nobody who is trusted has signed it.
+    fn signer(&self, version: u8, body: &[u8; BODY], tag: &[u8]) -> Option<u8> {
+        let named = body[KEY];
+        let found = |keys: &Keyring| match version {
+            1 => keys.verifier(body, tag).map(Key::id),
+            _ => keys.named(named).filter(|key| key.verifies(body, tag)).map(Key::id),
+        };
+        match &self.trust {
+            Trust::Anybody => Some(named),
+            Trust::Holders(keys) => found(keys),
+            Trust::Untagged(keys) => found(keys).or_else(|| (named == 0 && tag == [0; TAG]).then_some(0)),
         }
-        fields(reader).ok_or(DropReason::Malformed)
     }
 }
 
@@ -151,7 +229,7 @@ fn fields(mut reader: Reader<'_>) -> Option<Heartbeat> {
 
 /// What is asked and answered; the outer `None` if a field holds a value that does not exist.
 fn handshake(reader: &mut Reader<'_>) -> Option<(Option<Ask>, Option<Answer>)> {
-    let [asked, answered, unready, zero] = reader.take();
+    let [asked, answered, unready, _key] = reader.take();
     let [ask_at, answer_at] = [reader.u64(), reader.u64()].map(|at| BootTime::since_boot(Duration::from_nanos(at)));
     let nobody = |node: u8, at: BootTime| node == 0 && at == BootTime::ZERO;
     let ask = match asked {
@@ -163,7 +241,7 @@ fn handshake(reader: &mut Reader<'_>) -> Option<(Option<Ask>, Option<Answer>)> {
         node => Some(Answer { node: NodeId::new(node.into())?, at: answer_at, unready: unready_from_wire(unready)? }),
     };
     let plain = (ask.is_some() || nobody(asked, ask_at)) && (answer.is_some() || nobody(answered | unready, answer_at));
-    (plain && zero == 0).then_some((ask, answer))
+    plain.then_some((ask, answer))
 }
 
 /// 0 is "ready".

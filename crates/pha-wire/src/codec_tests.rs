@@ -34,6 +34,14 @@ const GOLDEN_BODY: &str = concat!(
 /// Of the body, with the key 00 01 02 … 1f; computed with another program.
 const GOLDEN_TAG: &str = "f3786727937e457f2678078efac3fc3b13f3dc57326c2217035abeb6e23c61d0";
 
+/// The same of version 2, whose body names the key.
+const GOLDEN_TAG_2: &str = "3e3bfaa4d3138d417f2ced5478e748f300e91cb602bea532ce0279f88bddae55";
+const KEY_ID: &str = "bf";
+
+fn golden_body_2(key: &str) -> String {
+    [&GOLDEN_BODY[..6], "02", &GOLDEN_BODY[8..142], key, &GOLDEN_BODY[144..]].concat()
+}
+
 const NODE: usize = 12;
 const WORD: usize = 13;
 const GATEWAY: usize = 14;
@@ -48,12 +56,32 @@ fn key() -> Key {
     Key::from_bytes(std::array::from_fn(|index| index as u8))
 }
 
+fn other_key() -> Key {
+    Key::from_bytes([7; TAG])
+}
+
+fn holders(first: Key, second: Option<Key>) -> Codec {
+    Codec::new("dmz", Trust::Holders(Keyring::new(first, second).unwrap()))
+}
+
 fn keyed() -> Codec {
-    Codec::new("dmz", Some(key()))
+    holders(key(), None)
 }
 
 fn keyless() -> Codec {
-    Codec::new("dmz", None)
+    Codec::new("dmz", Trust::Anybody)
+}
+
+fn lenient() -> Codec {
+    Codec::new("dmz", Trust::Untagged(key().into()))
+}
+
+fn said(codec: &Codec, heartbeat: &Heartbeat) -> [u8; LENGTH] {
+    codec.encode(heartbeat, codec.best())
+}
+
+fn heard(codec: &Codec, datagram: &[u8]) -> Result<Heartbeat, DropReason> {
+    codec.decode(datagram).map(|(heartbeat, _)| heartbeat)
 }
 
 fn golden() -> Heartbeat {
@@ -90,7 +118,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `datagram` after `change`, with the tag that a holder of the key would give it.
 fn altered(change: impl FnOnce(&mut [u8; LENGTH])) -> [u8; LENGTH] {
-    let mut datagram = keyed().encode(&golden());
+    let mut datagram = said(&keyed(), &golden());
     change(&mut datagram);
     let tag = key().tag(&datagram[..BODY]);
     datagram[BODY..].copy_from_slice(&tag);
@@ -98,9 +126,15 @@ fn altered(change: impl FnOnce(&mut [u8; LENGTH])) -> [u8; LENGTH] {
 }
 
 #[test]
-fn version_1_has_these_bytes_for_ever() {
-    assert_eq!(hex(&keyed().encode(&golden())), format!("{GOLDEN_BODY}{GOLDEN_TAG}"));
-    assert_eq!(hex(&keyless().encode(&golden())), format!("{GOLDEN_BODY}{}", "00".repeat(TAG)));
+fn versions_1_and_2_have_these_bytes_for_ever() {
+    let dialect = |version, codec: &Codec| Dialect { version, ..codec.best() };
+    for codec in [keyed(), lenient()] {
+        assert_eq!(hex(&codec.encode(&golden(), dialect(1, &codec))), format!("{GOLDEN_BODY}{GOLDEN_TAG}"));
+        assert_eq!(hex(&said(&codec, &golden())), format!("{}{GOLDEN_TAG_2}", golden_body_2(KEY_ID)));
+    }
+    let no_tag = "00".repeat(TAG);
+    assert_eq!(hex(&keyless().encode(&golden(), dialect(1, &keyless()))), format!("{GOLDEN_BODY}{no_tag}"));
+    assert_eq!(hex(&said(&keyless(), &golden())), format!("{}{no_tag}", golden_body_2("00")));
     const { assert!(LENGTH == 120 && LENGTH <= 256) };
 }
 
@@ -118,14 +152,17 @@ fn every_reason_not_to_be_ready_has_its_own_code_and_0_is_ready() {
     let found: Vec<Option<Unready>> = (0..=255).filter_map(unready_from_wire).collect();
     let codes: Vec<u8> = found.iter().map(|unready| unready.map_or(0, unready_to_wire)).collect();
     assert_eq!(codes, (0..=9).collect::<Vec<u8>>());
-    let silent = altered(|bytes| bytes[HANDSHAKE].fill(0));
-    let saying = keyed().decode(&silent).unwrap().saying;
+    let silent = altered(|bytes| {
+        bytes[HANDSHAKE.start..KEY].fill(0);
+        bytes[KEY + 1..HANDSHAKE.end].fill(0);
+    });
+    let saying = heard(&keyed(), &silent).unwrap().saying;
     assert_eq!((saying.asks, saying.answer), (None, None));
 }
 
 #[test]
 fn a_datagram_of_another_length_is_dropped() {
-    let datagram = keyed().encode(&golden());
+    let datagram = said(&keyed(), &golden());
     for codec in [keyed(), keyless()] {
         for length in 0..LENGTH {
             assert_eq!(codec.decode(&datagram[..length]), Err(DropReason::TooShort));
@@ -140,27 +177,79 @@ fn a_datagram_of_another_length_is_dropped() {
 #[test]
 fn what_is_not_of_this_protocol_version_and_cluster_is_dropped() {
     assert_eq!(keyed().decode(&altered(|bytes| bytes[0] = b'Q')), Err(DropReason::BadMagic));
-    assert_eq!(keyed().decode(&altered(|bytes| bytes[3] = 2)), Err(DropReason::BadVersion));
+    for version in [0, 3, 255] {
+        assert_eq!(keyed().decode(&altered(|bytes| bytes[3] = version)), Err(DropReason::BadVersion));
+    }
     assert_eq!(keyed().decode(&altered(|bytes| bytes[11] ^= 1)), Err(DropReason::WrongCluster));
-    let other = Codec::new("dmz2", Some(key())).encode(&golden());
+    let other = said(&Codec::new("dmz2", Trust::Anybody), &golden());
     assert_eq!(keyed().decode(&other), Err(DropReason::WrongCluster));
 }
 
 #[test]
 fn with_a_key_nothing_without_its_tag_is_decoded() {
-    let other_key = Codec::new("dmz", Some(Key::from_bytes([7; TAG])));
-    assert_eq!(keyed().decode(&keyless().encode(&golden())), Err(DropReason::NotAuthentic));
-    assert_eq!(keyed().decode(&other_key.encode(&golden())), Err(DropReason::NotAuthentic));
+    let stranger = holders(other_key(), None);
+    for datagram in [said(&keyless(), &golden()), said(&stranger, &golden())] {
+        assert_eq!(keyed().decode(&datagram), Err(DropReason::NotAuthentic));
+    }
+    // The name of a key proves nothing.
+    let misnamed = altered(|bytes| bytes[KEY] = other_key().id());
+    assert_eq!(holders(other_key(), None).decode(&misnamed), Err(DropReason::NotAuthentic));
+    assert_eq!(holders(key(), Some(other_key())).decode(&misnamed), Err(DropReason::NotAuthentic));
 }
 
 #[test]
 fn without_a_key_a_node_still_hears_one_that_has_a_key() {
-    assert_eq!(keyless().decode(&keyed().encode(&golden())), Ok(golden()));
+    assert_eq!(heard(&keyless(), &said(&keyed(), &golden())), Ok(golden()));
+}
+
+#[test]
+fn while_keys_are_rolled_out_no_tag_is_good_and_a_wrong_one_is_not() {
+    for version in [1, 2] {
+        let untagged = keyless().encode(&golden(), Dialect { version, signer: 0 });
+        assert_eq!(lenient().decode(&untagged), Ok((golden(), Dialect { version, signer: 0 })));
+        let mut forged = untagged;
+        forged[LENGTH - 1] = 1;
+        assert_eq!(lenient().decode(&forged), Err(DropReason::NotAuthentic));
+    }
+    let mut named = said(&keyless(), &golden());
+    named[KEY] = key().id();
+    assert_eq!(lenient().decode(&named), Err(DropReason::NotAuthentic));
+    assert_eq!(heard(&lenient(), &said(&keyed(), &golden())), Ok(golden()));
+    assert_eq!(heard(&keyed(), &said(&lenient(), &golden())), Ok(golden()));
+    assert!(keyed().is_authentic() && !lenient().is_authentic() && !keyless().is_authentic());
+}
+
+#[test]
+fn what_is_heard_tells_what_it_was_spoken_in() {
+    let both = holders(other_key(), Some(key()));
+    for (version, key) in [(1, key()), (1, other_key()), (2, key()), (2, other_key())] {
+        let dialect = Dialect { version, signer: key.id() };
+        assert_eq!(both.decode(&both.encode(&golden(), dialect)), Ok((golden(), dialect)));
+    }
+}
+
+#[test]
+fn a_peer_is_answered_in_what_it_speaks_and_told_now_and_then_what_would_be_better() {
+    let (old, new) = (key().id(), other_key().id());
+    let both = holders(other_key(), Some(key()));
+    let dialect = |version, key| Dialect { version, signer: key };
+    assert_eq!(both.best(), dialect(2, new));
+    for known in [dialect(1, old), dialect(1, new), dialect(2, old), dialect(2, new)] {
+        assert_eq!(both.answer_to(known), known);
+    }
+    // Not heard yet; with a key that is gone; without one, while keys are rolled out; of a version to come.
+    for unknown in [Dialect::default(), dialect(2, 0), dialect(9, !new)] {
+        assert_eq!(both.answer_to(unknown), dialect(2, new));
+    }
+    assert_eq!(keyless().answer_to(dialect(1, old)), dialect(1, 0));
+    assert_eq!(both.better(dialect(1, new), dialect(2, old)), dialect(2, new));
+    assert_eq!(both.better(dialect(2, old), dialect(2, 0)), dialect(2, old));
+    assert_eq!(both.better(dialect(1, 0), dialect(1, old)), dialect(1, old));
 }
 
 #[test]
 fn the_tag_covers_every_bit() {
-    let datagram = keyed().encode(&golden());
+    let datagram = said(&keyed(), &golden());
     for bit in 0..8 * LENGTH {
         let mut forged = datagram;
         forged[bit / 8] ^= 1 << (bit % 8);
@@ -191,7 +280,7 @@ fn an_authentic_datagram_with_a_value_that_does_not_exist_is_malformed() {
         |bytes| bytes[ANSWERS] = 17,
         |bytes| bytes[ANSWERS] = 0,
         |bytes| bytes[UNREADY] = 10,
-        |bytes| bytes[UNREADY + 1] = 1,
+        |bytes| bytes[3] = 1, // which names no key
     ];
     for (index, change) in wrong.into_iter().enumerate() {
         assert_eq!(keyed().decode(&altered(change)), Err(DropReason::Malformed), "case {index}");
@@ -201,7 +290,7 @@ fn an_authentic_datagram_with_a_value_that_does_not_exist_is_malformed() {
         bytes[WORD] = 1;
         bytes[REMAINING].fill(0);
     });
-    assert_eq!(keyed().decode(&online).unwrap().saying.word, Word::Online);
+    assert_eq!(heard(&keyed(), &online).unwrap().saying.word, Word::Online);
 }
 
 #[test]
@@ -246,7 +335,7 @@ proptest! {
     #[test]
     fn what_was_encoded_is_decoded_to_the_same(heartbeat in any_heartbeat()) {
         for codec in [keyed(), keyless()] {
-            prop_assert_eq!(codec.decode(&codec.encode(&heartbeat)), Ok(heartbeat));
+            prop_assert_eq!(codec.decode(&said(&codec, &heartbeat)), Ok((heartbeat, codec.best())));
         }
     }
 
@@ -262,12 +351,12 @@ proptest! {
     ) {
         let datagram = altered(|bytes| {
             bytes[FLAGS + 1..BODY].copy_from_slice(fields.as_flattened());
-            bytes[UNREADY + 1] = 0;
+            bytes[KEY] = key().id();
             bytes[NODE..=FLAGS].copy_from_slice(&[codes.0, codes.1, codes.2, codes.3]);
             bytes[REMAINING].iter_mut().for_each(|byte| *byte *= u8::from(busy));
         });
-        if let Ok(heartbeat) = keyed().decode(&datagram) {
-            prop_assert_eq!(keyed().encode(&heartbeat), datagram);
+        if let Ok(heartbeat) = heard(&keyed(), &datagram) {
+            prop_assert_eq!(said(&keyed(), &heartbeat), datagram);
         }
     }
 }

@@ -9,6 +9,6 @@ mod codec;
 mod key;
 mod replay;
 
-pub use codec::{Codec, LENGTH, VERSION};
-pub use key::{Key, KeyError, name_hash};
+pub use codec::{Codec, LENGTH, OLDEST, Trust, VERSION};
+pub use key::{Key, KeyError, Keyring, MOST_KEYS, name_hash};
 pub use replay::{Accept, ReplayGuard};

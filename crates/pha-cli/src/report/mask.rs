@@ -34,7 +34,7 @@ const BETWEEN: [&str; 12] = ["=", ":", ":=", "==", "=>", "->", "is", "is:", "was
 const QUOTES: [&str; 5] = ["\\\"", "\\'", "\"", "'", "`"];
 
 /// Values of `AUTH` in `etc/config`: no secret.
-const AUTH: [&str; 3] = ["auth=auto", "auth=required", "auth=off"];
+const AUTH: [&str; 4] = ["auth=auto", "auth=rollout", "auth=required", "auth=off"];
 
 /// Hexadecimal digits from which on a number may be a key; a status file's checksum has 8.
 const LONG_HEX: usize = 32;

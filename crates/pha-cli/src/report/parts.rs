@@ -1,11 +1,12 @@
 //! What a report holds: files as they are or without their secrets, and what the commands would print.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pha_status::STATUS_FILE;
+use pha_sys::guarded;
 
 use super::mask;
 use crate::failure::Failure;
@@ -46,7 +47,7 @@ impl Part {
 
     /// A file, whole: a binary one, in which nothing can be masked.
     fn file(name: String, path: &Path) -> Self {
-        let read = File::open(path).and_then(|file| {
+        let read = open(path).and_then(|file| {
             let mut bytes = Vec::new();
             file.take(LARGEST).read_to_end(&mut bytes).map(|_| bytes)
         });
@@ -139,8 +140,13 @@ fn answer(question: &[&str]) -> String {
     }
 }
 
+/// A file that somebody else's link leads to must not get into a report of root's.
+fn open(path: &Path) -> io::Result<File> {
+    guarded::open(OpenOptions::new().read(true), path)
+}
+
 fn tail(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open(path)?;
     let skipped = file.metadata()?.len().saturating_sub(NEWEST);
     file.seek(SeekFrom::Start(skipped))?;
     let mut bytes = Vec::new();

@@ -2,7 +2,6 @@
 //!
 //! A "running" daemon is a locked pid file here; its process id is that of the test.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ ADDR_lb1=10.0.0.1
 ADDR_lb2=10.0.0.2
 GW=10.0.0.254
 REALTIME=off
+DAEMON_USER=root
 RES_service=httpd
 RES_ipaddr=10.0.0.20/24 eth0
 ";
@@ -134,14 +134,7 @@ impl FakeHome {
     pub fn receive(&self, peer: PeerReport) {
         let pid = std::process::id();
         let change = |section: &mut ReceiverSection| {
-            *section = ReceiverSection {
-                pid,
-                tick: far_future(),
-                peers: vec![peer],
-                drops: BTreeMap::new(),
-                authentic: true,
-                late: 0,
-            };
+            *section = ReceiverSection { pid, tick: far_future(), ..reports::receiver(vec![peer]) };
         };
         self.database().update(Durability::Volatile, Patience::Daemon, change).unwrap();
     }

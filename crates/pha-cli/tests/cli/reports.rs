@@ -4,10 +4,27 @@
 use std::time::Duration;
 
 use pha_core::report::{LinkReport, Liveness, PeerReport, ResourceReport, ResourceState, SuperviseReport, Transition};
-use pha_core::{BootTime, Gateway, NodeId, Reason, Role, Saying, Serial, Term, Word};
+use pha_core::{BootTime, Dialect, Gateway, NodeId, Reason, Role, Saying, Serial, Term, Word};
+use pha_status::{Contact, ReceiverSection};
+use pha_wire::VERSION;
 
 /// A clock.
 pub(crate) type At = fn(u64) -> BootTime;
+
+/// The id of the key that both nodes sign with.
+pub(crate) const KEY: u8 = 0x3f;
+
+/// The receiver with these peers.
+pub(crate) fn receiver(peers: Vec<PeerReport>) -> ReceiverSection {
+    let dialect = Dialect { version: VERSION, signer: KEY };
+    ReceiverSection {
+        contacts: peers.iter().map(|peer| (peer.node, Contact { serial: peer.serial, dialect })).collect(),
+        peers,
+        authentic: true,
+        signers: vec![KEY],
+        ..ReceiverSection::default()
+    }
+}
 
 fn id(number: usize) -> NodeId {
     NodeId::new(number).expect("a small number")

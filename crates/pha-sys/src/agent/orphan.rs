@@ -4,20 +4,25 @@
 //! not call the same agent beside it, and cannot wait for what is not its child. So each such call is noted in a file while
 //! it runs, and the next supervise ends what it finds there: asks first (SIGTERM to the process group), then kills.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::guarded;
 use crate::writer::Writer;
 
 /// So long an orphan may take to end when it is asked to, and again when it is killed. Two of them must fit into the time
 /// that peers wait for a silent supervise.
 const PATIENCE: Duration = Duration::from_millis(800);
 const STEP: Duration = Duration::from_millis(5);
+/// Two numbers.
+const LONGEST: u64 = 64;
 
 /// The place where a resource's running call is noted.
 #[derive(Debug, Clone)]
@@ -39,7 +44,7 @@ impl CallNote {
         let Some(at) = started(pid) else { return };
         let path = self.path.clone();
         self.keep(move || {
-            if let Err(error) = fs::write(&path, format!("{pid} {at}\n")) {
+            if let Err(error) = write(&path, &format!("{pid} {at}\n")) {
                 log::warn!("{}: the running call could not be noted: {error}", path.display());
             }
         });
@@ -58,10 +63,11 @@ impl CallNote {
         }
     }
 
-    /// Ends the call that is noted, if it still runs; the process that it was. Takes up to 1.6 s.
+    /// Ends the call that is noted, if it still runs; the process that it was. Takes up to 1.6 s. Root believes only a note that
+    /// nobody else can have written.
     #[must_use]
     pub fn end_orphan(&self) -> Option<u32> {
-        let note = fs::read_to_string(&self.path).ok()?;
+        let note = read(&self.path)?;
         self.ends();
         let (pid, at) = note.trim_end().split_once(' ')?;
         let (pid, at) = (pid.parse().ok()?, at.parse().ok()?);
@@ -80,6 +86,18 @@ impl CallNote {
         }
         Some(pid)
     }
+}
+
+fn write(path: &Path, note: &str) -> io::Result<()> {
+    let mut file = guarded::open(OpenOptions::new().write(true).create(true).truncate(true).mode(0o644), path)?;
+    file.write_all(note.as_bytes())
+}
+
+fn read(path: &Path) -> Option<String> {
+    let file = guarded::open(OpenOptions::new().read(true), path).ok().filter(guarded::is_believed)?;
+    let mut note = String::new();
+    file.take(LONGEST).read_to_string(&mut note).ok()?;
+    Some(note)
 }
 
 /// When a process was started, in the kernel's ticks since boot: with its number it means one process and no other.
