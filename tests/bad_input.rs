@@ -225,6 +225,25 @@ fn an_agent_that_stops_itself_in_a_check_is_told() -> Result<()> {
     start_fails(&KEEP.replacen("check) ", "check) kill -STOP $$; ", 1), "keep check timed out")
 }
 
+// P16
+#[test]
+fn what_an_agent_prints_never_comes_to_a_terminal_as_it_is() -> Result<()> {
+    let evil = KEEP.replacen("start) ", "start) printf 'gone \\033[2J\\007\\377\\n' >&2; exit 1; ", 1);
+    let lab = lab_with(&evil, &["RESTARTS=0"])?;
+    let node = lab.node(1);
+    node.start()?;
+    lab.wait(SOON, "it is told", || log(node, "supervise").contains("keep start failed"))?;
+    let kept = || {
+        let report = node.record().supervise.report;
+        report.and_then(|report| report.resources.first()?.last_error.clone()).unwrap_or_default()
+    };
+    lab.wait(SOON, "it is kept for the screen", || kept().contains("gone"))?;
+    for text in [kept(), log(node, "supervise"), node.cli(&["status"])?.stdout, node.cli(&["explain"])?.stdout] {
+        ensure!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
+    }
+    Ok(())
+}
+
 // P6; promise 5
 #[test]
 fn a_second_copy_says_that_there_is_a_first() -> Result<()> {
@@ -432,6 +451,43 @@ fn forged_datagrams_are_counted_and_a_replay_keeps_nobody_alive() -> Result<()> 
     Ok(())
 }
 
+/// What somebody may paste, or a broken script sends.
+fn hostile_lines() -> Vec<(&'static str, Vec<u8>)> {
+    let mut number = 7_u32;
+    let mut noise = || {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (number >> 24) as u8
+    };
+    vec![
+        ("every byte", (0..=255).collect()),
+        ("zeros", vec![0; 100_000]),
+        ("one huge word", vec![b'a'; 4 << 20]),
+        ("one huge line of words", b"explain ".repeat(100_000)),
+        ("open quotes and escapes", b"explain \"\n'\n\\\n\"\\\n\xff'\xfe\n".to_vec()),
+        ("noise", (0..200_000).map(|_| noise()).collect()),
+        ("many empty lines", b"\r\n\n \t\n".repeat(5000)),
+    ]
+}
+
+#[test]
+fn whatever_comes_through_a_pipe_to_the_prompt_ends_it_orderly_and_changes_nothing() -> Result<()> {
+    let lab = keeping()?;
+    let node = lab.node(1);
+    let file = node.home().join("lines");
+    for (what, lines) in hostile_lines() {
+        fs::write(&file, lines)?;
+        let mut command = node.command("timeout");
+        command.arg("60").arg(node.home().join("bin/pha-cli")).stdin(fs::File::open(&file)?);
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        // 124 is that of `timeout`, 101 that of a panic.
+        let orderly = output.status.code().is_some_and(|code| ![101, 124, SOFTWARE].contains(&code));
+        ensure!(orderly && !said.contains("panicked"), "{what}: {}: {said:.500}", output.status);
+        ensure!(!node.home().join("var/status.dat").exists() && node.processes().is_empty(), "{what}: {said:.500}");
+    }
+    Ok(())
+}
+
 // P29–P35
 #[test]
 fn a_broken_configuration_is_not_reloaded() -> Result<()> {
@@ -535,7 +591,7 @@ fn many_starts_and_stops_leave_nothing_behind() -> Result<()> {
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
     left.sort();
-    ensure!(left == ["log", "run", "status.dat", "status.dat.reserve", "status.lock"], "{left:?}");
+    ensure!(left == ["log", "run", "status.dat", "status.dat.kept", "status.dat.reserve", "status.lock"], "{left:?}");
     Ok(())
 }
 

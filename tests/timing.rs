@@ -75,8 +75,8 @@ fn a_heartbeat_below_50_ms_is_refused_without_permission_with_the_remedy() -> Re
 fn moves_nothing(lab: &Lab, busy: u32, stop: u64) -> Result<()> {
     lab.start_all()?;
     std::thread::sleep(Duration::from_secs(2));
-    let options = DisturbOptions { seconds: 10, loss: 0, busy, stop, crashes: 0, set: Vec::new() };
-    let moves = measure(lab, &options)?;
+    let options = DisturbOptions { seconds: 10, loss: 0, busy, stop, stall: 0, memory: 0, crashes: 0, set: Vec::new() };
+    let moves = measure(lab, &options, &[])?;
     ensure!(moves == 0, "the service moved {moves} times");
     Ok(())
 }

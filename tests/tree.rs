@@ -130,7 +130,8 @@ fn section(manifest: &str, name: &str) -> Vec<String> {
 fn manifests() -> BTreeMap<String, String> {
     let named = |(name, text): (String, String)| {
         let krate = name.strip_prefix("crates/")?.strip_suffix("/Cargo.toml")?.to_owned();
-        Some((krate, text))
+        // What is below a crate is no part of the workspace.
+        (!krate.contains('/')).then_some((krate, text))
     };
     tree().into_iter().filter_map(named).collect()
 }

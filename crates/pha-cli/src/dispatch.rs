@@ -1,6 +1,6 @@
 //! From a parsed command to what carries it out.
 
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 use pha_sys::exit;
 
@@ -46,7 +46,8 @@ pub(crate) fn run_line(global: &Global, line: &str) -> Result<Flow, Failure> {
 /// That of the last command that failed; each one has been told already.
 pub(crate) fn run_lines(global: &Global, input: impl BufRead) -> Result<(), i32> {
     let mut result = Ok(());
-    for line in input.split(b'\n') {
+    let mut lines = BoundedLines { input };
+    while let Some(line) = lines.next_line() {
         let outcome = match &line {
             Ok(line) => run_line(global, &String::from_utf8_lossy(line)),
             Err(error) => Err(Failure::new(exit::IO_ERR, format!("cannot read standard input: {error}"))),
@@ -64,6 +65,27 @@ pub(crate) fn run_lines(global: &Global, input: impl BufRead) -> Result<(), i32>
         }
     }
     result
+}
+
+/// Lines of which no more is kept than shows that they are too long.
+struct BoundedLines<I> {
+    input: I,
+}
+
+impl<I: BufRead> BoundedLines<I> {
+    fn next_line(&mut self) -> Option<io::Result<Vec<u8>>> {
+        let mut line = Vec::new();
+        let read = io::Read::take(&mut self.input, words::LONGEST as u64 + 1).read_until(b'\n', &mut line);
+        let passed = match read {
+            Ok(0) => return None,
+            Ok(_) if line.len() > words::LONGEST && !line.ends_with(b"\n") => self.input.skip_until(b'\n'),
+            other => other,
+        };
+        if line.ends_with(b"\n") {
+            line.pop();
+        }
+        Some(passed.map(|_| line))
+    }
 }
 
 /// Runs one command.

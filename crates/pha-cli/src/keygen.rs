@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use pha_config::{Auth, Node};
+use pha_status::remove_stale;
 use pha_sys::exit;
 use pha_wire::{Key, Keyring};
 
@@ -144,8 +145,10 @@ fn copy(path: &Path) -> String {
     format!("copy it to every node: scp -p {path} NODE:{path}")
 }
 
-/// At every moment the file is absent, the old one or the new one, and never readable by others.
+/// At every moment the file is absent, the old one or the new one, and never readable by others. When this returns, it stays
+/// the new one: peers may have it.
 fn write(path: &Path, text: &str) -> io::Result<()> {
+    remove_stale(path);
     let fresh = path.with_extension(format!("{}.tmp", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     let written =
@@ -154,7 +157,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         // Nothing but our own unfinished file.
         let _ = fs::remove_file(&fresh);
     }
-    written
+    written?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]

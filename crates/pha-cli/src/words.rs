@@ -7,11 +7,17 @@ use pha_sys::exit;
 
 use crate::failure::Failure;
 
+/// Bytes of the longest line that is looked at: whoever sends more sends no commands, and looking for what was meant takes long.
+pub(crate) const LONGEST: usize = 4096;
+
 /// The words of `line`.
 ///
 /// # Errors
-/// A quote that is not closed, or a backslash at the end.
+/// A quote that is not closed, a backslash at the end, or a line above [`LONGEST`].
 pub(crate) fn split(line: &str) -> Result<Vec<String>, Failure> {
+    if line.len() > LONGEST {
+        return Err(Failure::new(exit::USAGE, format!("the line is longer than {LONGEST} bytes; no command is")));
+    }
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut rest = line.chars();
@@ -52,6 +58,12 @@ fn unfinished() -> Failure {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::split;
+
+    #[test]
+    fn a_line_longer_than_any_command_is_refused() {
+        assert_eq!(split(&"a".repeat(super::LONGEST)).unwrap().len(), 1);
+        assert!(split(&"a".repeat(super::LONGEST + 1)).is_err());
+    }
 
     #[test]
     fn words_split_at_blanks_and_quotes_keep_them() {

@@ -1,9 +1,15 @@
 //! Tests of the files.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use pha_sys::tracee::end_at_every_call;
 
 use super::*;
+
+const PLACE: &str = "PHA_TEST_PLACE";
 
 /// A ring in a folder of its own.
 fn ring(limit: u64) -> (tempfile::TempDir, Ring) {
@@ -100,5 +106,45 @@ impl Ring {
     /// The disk is full from now on.
     pub(crate) fn fill_disk(&self) {
         *self.way.file.lock().unwrap() = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    }
+}
+
+#[test]
+#[ignore = "the part of the process that is ended"]
+fn one_begin() {
+    let Some(dir) = std::env::var_os(PLACE) else { return };
+    let mut ring = Ring::new(Path::new(&dir).join("x.trace"), 1000, Writer::at_once());
+    ring.begin(b"c".to_vec()).unwrap();
+    // What the test harness does afterwards is no part of it.
+    std::process::exit(0);
+}
+
+#[test]
+fn a_program_that_ends_before_any_call_of_a_beginning_leaves_whole_segments() {
+    let (dir, mut ring) = ring(1000);
+    let command = || {
+        ring.begin(b"a".to_vec()).unwrap();
+        ring.begin(b"b".to_vec()).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "ring::tests::one_begin", "--ignored", "--test-threads=1"]).env(PLACE, dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    };
+    let place = dir.path().to_owned();
+    let after = || {
+        let mut next = Ring::new(place.join("x.trace"), 1000, Writer::at_once());
+        let found = content(&next);
+        next.begin(b"d".to_vec()).unwrap();
+        assert_eq!((content(&next)[0].clone(), place.join("x.trace.new").exists()), (some("d"), false));
+        found
+    };
+    let mut states = BTreeSet::new();
+    let traced = end_at_every_call(dir.path(), command, |_| {
+        states.insert(after());
+    });
+    // Where nothing may be traced there is nothing to see.
+    if traced.is_ok() {
+        let expected = [[some("b"), some("a")], [None, some("b")], [some("c"), some("b")]];
+        assert_eq!(states, expected.into());
     }
 }

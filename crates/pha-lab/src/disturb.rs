@@ -1,4 +1,5 @@
-//! Two healthy nodes, disturbed for a while: lost datagrams, busy processes, programs that are stopped for a moment.
+//! Two healthy nodes, disturbed for a while: lost datagrams, busy processes, scarce memory, disks and programs that stall for a
+//! moment.
 //!
 //! None of this may move the service. What the nodes make of it is counted: suspicions, peers taken for dead, takeovers
 //! that the address as witness held up, failovers, and what it cost. Without any disturbance this measures an idle pair.
@@ -17,8 +18,9 @@ use pha_status::{Database, Record};
 
 use crate::lab::{Lab, LabOptions};
 use crate::network;
-use crate::node::{Node, Program};
+use crate::node::{Disk, Node, Program};
 use crate::onlookers::Onlookers;
+use crate::pressure::Pressure;
 use crate::usage::{self, Usage};
 use crate::world::{self, CtrlC};
 
@@ -42,6 +44,12 @@ pub struct DisturbOptions {
     /// Milliseconds for which the sender and the receiver of either node are stopped, in turn, again and again.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub stop: u64,
+    /// Milliseconds for which the disk of either node stalls, in turn, again and again.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=25_000))]
+    pub stall: u64,
+    /// MiB of memory for both nodes and everything around them, while a reader wants four times as much; 0 for no limit.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=4096))]
+    pub memory: u64,
     /// Afterwards, so many crashes of the active node, each timed until the client is served again.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub crashes: u32,
@@ -60,11 +68,19 @@ pub fn run(options: &DisturbOptions) -> Result<ExitCode> {
         return Err(world::enter(CtrlC::Ends));
     }
     world::furnish()?;
+    let mut pressure = (options.memory > 0).then(|| Pressure::enter(options.memory)).transpose()?;
     let lab = Lab::new(LabOptions::default().config(options.set.clone()))?;
+    let disks = lab.nodes().iter().filter(|_| options.stall > 0).map(Node::own_disk).collect::<Result<Vec<_>>>()?;
     lab.start_all()?;
     std::thread::sleep(Duration::from_secs(3));
     lab.wait_settled(PATIENCE)?;
-    let moves = measure(&lab, options)?;
+    if let Some(pressure) = &mut pressure {
+        pressure.press(options.memory)?;
+    }
+    let moves = measure(&lab, options, &disks)?;
+    if let Some(shortages) = pressure.as_ref().and_then(Pressure::shortages) {
+        println!("memory: the limit was reached {shortages} times");
+    }
     if options.crashes > 0 {
         crash(&lab, options.crashes)?;
     }
@@ -74,18 +90,18 @@ pub fn run(options: &DisturbOptions) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(moves > 0)))
 }
 
-/// Disturbs nodes that are healthy, and prints what was counted. How often the service moved, or two nodes had it.
+/// Disturbs nodes that are healthy, with their `disks` if those are to stall, and prints what was counted. How often the service moved, or two nodes had it.
 ///
 /// # Errors
 /// A fault could not be made, or a daemon has ended.
-pub fn measure(lab: &Lab, options: &DisturbOptions) -> Result<usize> {
+pub fn measure(lab: &Lab, options: &DisturbOptions, disks: &[Disk]) -> Result<usize> {
     let holders = lab.watch_holders();
     let watches: Vec<_> = lab.nodes().iter().map(Watch::start).collect();
     let daemons = lab.nodes().iter().map(daemons).collect::<Result<Vec<_>>>()?;
     let used = |pids: &Vec<u32>| pids.iter().map(|pid| Usage::of(*pid)).sum::<Result<Usage>>();
     let before = daemons.iter().map(used).collect::<Result<Vec<_>>>()?;
     let began = Instant::now();
-    let stops = disturb(lab, options)?;
+    let stops = disturb(lab, options, disks)?;
     let took = began.elapsed();
     println!("{options:?}: {} s, {stops} stops", took.as_secs());
     for ((node, watch), (before, pids)) in lab.nodes().iter().zip(watches).zip(before.iter().zip(&daemons)) {
@@ -123,20 +139,28 @@ fn crash(lab: &Lab, times: u32) -> Result<()> {
     eyes.never_saw_two()
 }
 
-/// Does what the options say until their time is over; returns how often a program was stopped.
-fn disturb(lab: &Lab, options: &DisturbOptions) -> Result<u32> {
+/// Does what the options say until their time is over; returns how often a program or a disk was stopped.
+fn disturb(lab: &Lab, options: &DisturbOptions, disks: &[Disk]) -> Result<u32> {
     let until = Instant::now() + Duration::from_secs(options.seconds);
     for node in lab.nodes().iter().filter(|_| options.loss > 0) {
         network::lose(node.name(), lab.port(), options.loss)?;
     }
     let _busy = (0..options.busy).map(|_| Busy::start()).collect::<Result<Vec<_>>>()?;
     let mut stops = 0;
-    while options.stop > 0 && Instant::now() < until {
-        for (node, program) in lab.nodes().iter().flat_map(|node| [(node, Program::Sender), (node, Program::Receiver)])
-        {
+    while (options.stop > 0 || !disks.is_empty()) && Instant::now() < until {
+        let programs = [Program::Sender, Program::Receiver];
+        let stopped = lab.nodes().iter().filter(|_| options.stop > 0).flat_map(|node| programs.map(|one| (node, one)));
+        for (node, program) in stopped {
             node.signal("STOP", &[program])?;
             std::thread::sleep(Duration::from_millis(options.stop));
             node.signal("CONT", &[program])?;
+            stops += 1;
+            std::thread::sleep(RECOVERY);
+        }
+        for disk in disks {
+            disk.freeze()?;
+            std::thread::sleep(Duration::from_millis(options.stall));
+            disk.thaw()?;
             stops += 1;
             std::thread::sleep(RECOVERY);
         }
@@ -165,7 +189,7 @@ impl Drop for Busy {
 
 /// What one node thought.
 #[derive(Debug, Default, Clone)]
-struct Seen {
+pub(crate) struct Seen {
     last: Option<(Liveness, BootTime)>,
     reason: Option<Reason>,
     suspicions: u32,
@@ -199,7 +223,12 @@ impl Seen {
         }
     }
 
-    fn text(&self) -> String {
+    /// Peers that were suspected or taken for dead.
+    pub(crate) const fn verdicts(&self) -> u32 {
+        self.suspicions + self.deaths
+    }
+
+    pub(crate) fn text(&self) -> String {
         format!(
             "{} suspicions, the longest for {:.1} ms; {} times dead; witness held up {}",
             self.suspicions,
@@ -211,13 +240,13 @@ impl Seen {
 }
 
 /// Looks at a node's status database every millisecond.
-struct Watch {
+pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Seen>,
 }
 
 impl Watch {
-    fn start(node: &Node) -> Self {
+    pub(crate) fn start(node: &Node) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let (ended, database) = (Arc::clone(&stop), Database::new(&node.home().join("var"), node.name()));
         let thread = std::thread::spawn(move || {
@@ -237,7 +266,7 @@ impl Watch {
         Self { stop, thread }
     }
 
-    fn end(self) -> Result<Seen> {
+    pub(crate) fn end(self) -> Result<Seen> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("a watch failed"))
     }

@@ -1,10 +1,11 @@
 //! `pha-lab`: the demo, the benchmark, and the small web service of the lab.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pha_lab::{bench, chaos, demo, disturb, many, old_peer, server};
+use pha_lab::{bench, chaos, demo, disturb, flood, flooder, many, old_peer, server};
 
 /// Two real nodes on this machine, a client, and faults.
 #[derive(Debug, Parser)]
@@ -37,6 +38,17 @@ enum Command {
     Many(many::ManyOptions),
     /// Disturb two healthy nodes for a while and count what they make of it; exit 1 if the service moved.
     Disturb(disturb::DisturbOptions),
+    /// Flood one of two healthy nodes with hostile datagrams; exit 1 if a bar was missed.
+    Flood(flood::FloodOptions),
+    /// What `flood` runs in the peer's place.
+    #[command(hide = true)]
+    Flooder(flooder::FlooderOptions),
+    /// Print the first datagram that comes to ADDRESS:PORT.
+    #[command(hide = true)]
+    Overhear {
+        /// Where to listen.
+        at: SocketAddr,
+    },
     /// Speak like a standby of the protocol version before.
     OldPeer(old_peer::OldPeerOptions),
     /// Faults drawn from a seed befall real nodes, and every promise is audited; exit 1 if one was broken.
@@ -63,6 +75,9 @@ fn main() -> ExitCode {
         Command::Micro { write } => bench::micro(write),
         Command::Many(options) => many::run(options),
         Command::Disturb(options) => disturb::run(&options),
+        Command::Flood(options) => flood::run(&options),
+        Command::Flooder(options) => flooder::flood(&options).map(|()| ExitCode::SUCCESS),
+        Command::Overhear { at } => flooder::overhear(at).map(|()| ExitCode::SUCCESS),
         Command::OldPeer(options) => old_peer::run(&options),
         Command::Chaos(options) => chaos::run(&options),
         Command::Serve { background: true, pid_file, address, name } => {

@@ -6,6 +6,7 @@
 mod contacts;
 mod daemon;
 mod ears;
+mod flood;
 mod freshness;
 mod peers;
 

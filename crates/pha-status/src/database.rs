@@ -26,7 +26,7 @@ use crate::error::{Defect, StatusError};
 use crate::file::{self, FILE_LIMIT};
 use crate::record::{Record, Section};
 
-use crate::replacement::{Durability, Replacement, keep_reserve, remove_stale};
+use crate::replacement::{Durability, Replacement, keep_reserve, kept_path, remove_stale};
 
 /// The file's name in its directory.
 pub const STATUS_FILE: &str = "status.dat";
@@ -122,13 +122,15 @@ impl Database {
     }
 
     /// The record as it stands, without a lock. Before the first update it is empty; what another boot wrote comes as
-    /// [`Record::after_reboot`].
+    /// [`Record::after_reboot`]. If the file is damaged or foreign, or a power failure took its last flushed state, what was to
+    /// last is read from the file that was kept.
     ///
     /// # Errors
-    /// [`StatusError::Bad`] if the file is damaged or foreign (it stays where it is), [`StatusError::Io`].
+    /// [`StatusError::Bad`] if the file is damaged or foreign (it stays where it is) and nothing was kept, [`StatusError::Io`].
     pub fn read(&self) -> Result<Record, StatusError> {
-        let (_, found) = self.load()?;
-        found.map_err(|why| StatusError::Bad { path: self.source().to_owned(), why })
+        let found = self.load()?;
+        let bad = |why| StatusError::Bad { path: self.source().to_owned(), why };
+        found.record.or_else(|why| found.kept.ok_or_else(|| bad(why)))
     }
 
     /// Changes one section and replaces the file. `change` is called once, under the lock where there is one, and must
@@ -146,12 +148,11 @@ impl Database {
         let lock = self.lock(patience)?;
         if lock.is_some() && !self.tidied.swap(true, Ordering::Relaxed) {
             remove_stale(&self.file);
+            self.memory.iter().for_each(|memory| remove_stale(memory));
         }
-        let (before, found) = self.load()?;
-        let (mut record, bad) = match found {
-            Ok(record) => (record, false),
-            Err(_) => (self.empty()?, true),
-        };
+        let Loaded { before, record, kept } = self.load()?;
+        let bad = record.is_err();
+        let mut record = record.ok().or(kept).map_or_else(|| self.empty(), Ok)?;
         let section = S::of(&mut record);
         let known = section.clone();
         change(section);
@@ -167,8 +168,10 @@ impl Database {
             written?
         };
         let set_aside = bad.then(|| set_aside(self.source())).transpose()?;
-        if durability == Durability::Lasting {
-            self.remember(&record)?;
+        match &self.memory {
+            Some(memory) if durability == Durability::Lasting => remember(memory, &record)?,
+            Some(_) => {}
+            None => replacement.keep(),
         }
         replacement.take_place(news)?;
         let reserve_lacks_room = lock.is_some() && patience == Patience::Daemon && self.reserve_lacks_room(disk_full);
@@ -179,14 +182,6 @@ impl Database {
             without_lock: lock.is_none(),
             disk_full: disk_full || reserve_lacks_room,
         })
-    }
-
-    /// Before the database shows it: a term that is seen is on the disk.
-    fn remember(&self, record: &Record) -> Result<(), StatusError> {
-        let Some(memory) = &self.memory else { return Ok(()) };
-        let failed = |why| StatusError::Unwritable { path: memory.clone(), why };
-        let content = file::render(&record.clone().after_reboot("")).map_err(failed)?;
-        Replacement::write(memory, &content, Durability::Lasting)?.take_place(false)
     }
 
     /// The file that is read.
@@ -244,28 +239,44 @@ impl Database {
         }
     }
 
-    /// The file, if there is one, and the record of this boot in it, or what is wrong with it.
-    fn load(&self) -> Result<(Option<File>, Result<Record, Defect>), StatusError> {
+    /// What there is.
+    fn load(&self) -> Result<Loaded, StatusError> {
         let source = self.source();
-        let (file, bytes) = match content(source) {
-            Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, Ok(self.empty()?))),
+        let (before, bytes) = match content(source) {
+            Ok((file, bytes)) => (Some(file), Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
             // Nothing of pha puts a link there.
-            Err(_) if source.is_symlink() => return Ok((None, Err(Defect::NotOurs))),
+            Err(_) if source.is_symlink() => {
+                return Ok(Loaded { before: None, record: Err(Defect::NotOurs), kept: self.kept(0) });
+            }
             Err(error) => {
                 return Err(StatusError::Io { path: source.to_owned(), doing: "cannot be read", source: error });
             }
         };
-        let boot_id = self.boot_id()?;
-        let remembered = source != self.file;
-        let of_this_boot = |record: Record| match record.boot_id == boot_id && !remembered {
-            true => record,
-            false => record.after_reboot(boot_id),
+        let Some(bytes) = bytes else {
+            return Ok(Loaded { before, record: Ok(self.kept(0).map_or_else(|| self.empty(), Ok)?), kept: None });
         };
+        let boot_id = self.boot_id()?;
         // On a full disk a file that was replaced twice while it was read may have been overwritten: look once more.
         let again = |why| content(source).map_or(Err(why), |(_, content)| file::parse(&content));
         let ours = |record: Record| if record.node == self.node { Ok(record) } else { Err(Defect::AnotherNode) };
-        Ok((Some(file), file::parse(&bytes).or_else(again).and_then(ours).map(of_this_boot)))
+        let found = file::parse(&bytes).or_else(again).and_then(ours);
+        let is_alive = |record: &Record| record.boot_id == boot_id && source == self.file;
+        let (record, kept) = match found {
+            Ok(record) if is_alive(&record) => (Ok(record), None),
+            // A power failure may bring back an older file than the one that was kept.
+            Ok(record) => (Ok(self.kept(record.generation).unwrap_or_else(|| record.after_reboot(boot_id))), None),
+            Err(why) => (Err(why), self.kept(0)),
+        };
+        Ok(Loaded { before, record, kept })
+    }
+
+    /// What was to last, if that is newer than `generation`. With a memory elsewhere that is what lasts.
+    fn kept(&self, generation: u64) -> Option<Record> {
+        let kept = self.memory.is_none().then(|| kept_path(&self.file))?;
+        let newer = |record: &Record| record.generation > generation && record.node == self.node;
+        let record = file::parse(&content(&kept).ok()?.1).ok().filter(newer)?;
+        Some(record.after_reboot(self.boot_id().ok()?))
     }
 
     fn empty(&self) -> Result<Record, StatusError> {
@@ -281,6 +292,23 @@ impl Database {
         let id = clock::boot_id().map_err(failed)?;
         Ok(self.boot_id.get_or_init(|| id))
     }
+}
+
+/// What was found in the place of the database.
+struct Loaded {
+    /// The file, if there is one.
+    before: Option<File>,
+    /// The record of this boot in it, or what is wrong with it.
+    record: Result<Record, Defect>,
+    /// Of a bad file: what was kept of those before it.
+    kept: Option<Record>,
+}
+
+/// Before the database shows it: a term that is seen is on the disk.
+fn remember(memory: &Path, record: &Record) -> Result<(), StatusError> {
+    let failed = |why| StatusError::Unwritable { path: memory.to_owned(), why };
+    let content = file::render(&record.clone().after_reboot("")).map_err(failed)?;
+    Replacement::write(memory, &content, Durability::Lasting)?.take_place(false)
 }
 
 /// The file, and at most one byte more than a status file can have.

@@ -24,10 +24,10 @@ fn set_pid(database: &Database, pid: u32) -> Result<Updated, StatusError> {
     database.update(Durability::Volatile, Patience::Operator, |sender: &mut SenderSection| sender.pid = pid)
 }
 
-/// What lies in the directory besides file, lock and reserve.
+/// What lies in the directory besides file, lock, reserve and what is kept.
 fn others(dir: &TempDir) -> Vec<PathBuf> {
     let paths = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-    let usual = [STATUS_FILE, LOCK_FILE, "status.dat.reserve"];
+    let usual = [STATUS_FILE, LOCK_FILE, "status.dat.reserve", "status.dat.kept"];
     paths.filter(|path| !usual.iter().any(|name| path.ends_with(name))).collect()
 }
 
@@ -168,6 +168,46 @@ fn writers_of_different_sections_lose_nothing() {
     assert_eq!(record.operator.at, BootTime::since_boot(Duration::from_secs(ROUNDS)));
     assert_eq!(record.generation, 4 * ROUNDS);
     assert!(others(&dir).is_empty());
+}
+
+/// Some file systems leave an empty file behind a power failure, where a name led to data that was not written yet.
+#[test]
+fn a_power_failure_that_takes_what_was_not_flushed_takes_nothing_that_was_to_last() {
+    let (_dir, database) = database();
+    set_incarnation(&database, Durability::Lasting, 5);
+    set_pid(&database, 7).unwrap();
+    for spoiled in ["", "#pha-status 1 5 0 00000000\nx\n--\n"] {
+        fs::write(database.path(), spoiled).unwrap();
+        let record = database.read().unwrap();
+        assert_eq!((record.sender.incarnation, record.sender.pid, record.generation), (5, 0, 1));
+    }
+    let updated = set_pid(&database, 8).unwrap();
+    assert!(updated.set_aside.is_some());
+    assert_eq!((updated.record.sender.incarnation, updated.record.generation), (5, 2));
+    fs::remove_file(database.path()).unwrap();
+    assert_eq!(database.read().unwrap().sender.incarnation, 5, "nor does it where the name is gone");
+}
+
+#[test]
+fn after_a_reboot_the_newer_of_the_file_and_what_was_kept_is_read() {
+    let (_dir, database) = database();
+    let kept = kept_path(database.path());
+    let written = |path: &Path, boot: &str, generation: u64| {
+        let sender = SenderSection { incarnation: generation, ..SenderSection::default() };
+        let record = Record { boot_id: boot.into(), generation, sender, ..Record::default() };
+        fs::write(path, file::render(&record).unwrap()).unwrap();
+    };
+    for (file, keeps) in [(7, 8), (8, 7), (8, 8)] {
+        written(database.path(), "another", file);
+        written(&kept, "another", keeps);
+        assert_eq!(database.read().unwrap().sender.incarnation, 8, "{file} and {keeps}");
+    }
+    fs::write(&kept, "bad").unwrap();
+    assert_eq!(database.read().unwrap().sender.incarnation, 8);
+    // Of this boot the file itself is always the newest there is.
+    written(&kept, &clock::boot_id().unwrap(), 9);
+    written(database.path(), &clock::boot_id().unwrap(), 6);
+    assert_eq!(database.read().unwrap().sender.incarnation, 6);
 }
 
 #[test]

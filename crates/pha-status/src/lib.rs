@@ -33,4 +33,4 @@ pub use head::shell_name;
 pub use record::{
     Contact, OperatorSection, ReceiverSection, Record, Section, SendError, SenderSection, SuperviseSection,
 };
-pub use replacement::Durability;
+pub use replacement::{Durability, remove_stale};

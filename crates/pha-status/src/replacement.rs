@@ -8,12 +8,15 @@
 //! [`RESERVE`] bytes is kept beside the old one: it is overwritten in place, which needs no room, and changes places
 //! with the old one, which is the reserve then.
 //!
+//! After a power failure a file that was never flushed may be empty, and the name may lead to it nevertheless. So the last
+//! file that was flushed keeps a second name (`.kept`), which costs no room and no further flush.
+//!
 //! Where a group shares the folder it shares the files: what root wrote is the next one's reserve, whoever that is. Whatever
 //! somebody puts into the reserve's place, only a file with no other name is written to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -74,10 +77,19 @@ impl<'a> Replacement<'a> {
     pub(crate) fn write_reserve(target: &'a Path, content: &[u8], durability: Durability) -> Result<Self, StatusError> {
         let temporary = reserve_path(target);
         let failed = |source| StatusError::Io { path: temporary.clone(), doing: "cannot be written", source };
+        spare_kept(target);
         let file = open_reserve(&temporary, OpenOptions::new().write(true)).map_err(failed)?;
         let filled = file.set_len(content.len() as u64).and_then(|()| fill(&file, content, durability));
         filled.map_err(failed)?;
         Ok(Self { file, temporary, target, durability, is_reserve: true, placed: false })
+    }
+
+    /// Gives it its second name, if it is flushed. A file system without hard links has none, and an ordered one (ext4, btrfs)
+    /// needs none.
+    pub(crate) fn keep(&self) {
+        if self.durability == Durability::Lasting {
+            let _ = keep(&self.temporary, self.target);
+        }
     }
 
     /// Takes the old file's place, and rings if there is news.
@@ -116,12 +128,41 @@ fn fill(mut file: &File, content: &[u8], durability: Durability) -> io::Result<(
     }
 }
 
+/// The last file in the place of `target` that was flushed.
+pub(crate) fn kept_path(target: &Path) -> PathBuf {
+    target.with_added_extension("kept")
+}
+
+/// Has `file` be the one that is kept for `target`.
+fn keep(file: &Path, target: &Path) -> io::Result<()> {
+    let kept = kept_path(target);
+    let temporary = temporary_path(&kept, process::id());
+    fs::hard_link(file, &temporary)?;
+    let kept = fs::rename(&temporary, kept);
+    if kept.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    kept
+}
+
+/// The reserve is about to be overwritten: if that is the file that is kept, another one has to be, or none. A node must not
+/// lose its voice for what is needed only when its power fails too.
+fn spare_kept(target: &Path) {
+    let file = |path: PathBuf| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let reserve = file(reserve_path(target));
+    if reserve.is_some() && reserve == file(kept_path(target)) {
+        let spared = File::open(target).and_then(|file| file.sync_all()).and_then(|()| keep(target, target));
+        let _ = spared.or_else(|_| fs::remove_file(kept_path(target)));
+    }
+}
+
 /// Makes the reserve of `target` as large as it should be. Only for whoever holds the lock.
 pub(crate) fn keep_reserve(target: &Path) -> Result<(), StatusError> {
     let path = reserve_path(target);
     if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() >= RESERVE as u64) {
         return Ok(());
     }
+    spare_kept(target);
     let file = open_reserve(&path, OpenOptions::new().write(true).create(true).truncate(false).mode(MODE));
     let kept = file.and_then(|file| {
         share(&file, target);
@@ -146,11 +187,16 @@ fn reserve_path(target: &Path) -> PathBuf {
     target.with_added_extension("reserve")
 }
 
-/// Removes what programs that have ended left beside `target`. What cannot be removed harms nobody.
-pub(crate) fn remove_stale(target: &Path) {
+/// Removes what programs that have ended left beside `target`, as `<target>.<process>.tmp`. What cannot be removed harms
+/// nobody.
+pub fn remove_stale(target: &Path) {
     let Some(entries) = target.parent().and_then(|dir| fs::read_dir(dir).ok()) else { return };
+    let kept = kept_path(target);
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if writer(target, &path).is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        if writer(target, &path)
+            .or_else(|| writer(&kept, &path))
+            .is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+        {
             let _ = fs::remove_file(path);
         }
     }
@@ -242,6 +288,27 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"alone");
         keep_reserve(&target).unwrap();
         assert_eq!(fs::metadata(reserve_path(&target)).unwrap().len(), RESERVE as u64);
+    }
+
+    #[test]
+    fn what_was_kept_is_never_the_reserve_that_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("status.dat");
+        fs::write(&target, "old").unwrap();
+        keep_reserve(&target).unwrap();
+        let full = |content: &[u8], durability| {
+            let written = Replacement::write_reserve(&target, content, durability).unwrap();
+            written.keep();
+            written.take_place(false).unwrap();
+        };
+        let kept = || fs::read(kept_path(&target)).unwrap();
+        full(b"to last", Durability::Lasting);
+        assert_eq!(kept(), b"to last");
+        full(b"newer", Durability::Volatile);
+        full(b"newest", Durability::Volatile);
+        assert_eq!((kept(), fs::read(&target).unwrap()), (b"newer".to_vec(), b"newest".to_vec()));
+        keep_reserve(&target).unwrap();
+        assert_eq!(kept(), b"newest");
     }
 
     #[test]

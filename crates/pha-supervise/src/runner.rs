@@ -11,6 +11,7 @@ use pha_core::resource::{Call, Outcome};
 use pha_core::{BootTime, Reason, Term};
 use pha_sys::agent::{self, AgentCall, CallNote, Finished, Lingering, RunningAgent};
 use pha_sys::clock::boot_time;
+use pha_sys::logging::escaped;
 use pha_sys::netlink::AddressWatch;
 use pha_sys::poll;
 use pha_sys::writer::Writer;
@@ -370,7 +371,7 @@ fn conclusion(resource: usize, call: Call, program: &Path, finished: &Finished) 
         agent::Outcome::TimedOut => (Outcome::TimedOut, "took longer than its limit".to_owned()),
         agent::Outcome::Cancelled => (Outcome::Cancelled, "cancelled".to_owned()),
     };
-    let last_line = finished.output.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let last_line = finished.output.lines().map(str::trim).rfind(|line| !line.is_empty()).map(escaped);
     let message = last_line.map_or(how.clone(), |line| format!("{line} ({how})"));
     Ended { resource, call, outcome, message, duration: finished.duration }
 }

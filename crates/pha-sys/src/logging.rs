@@ -189,8 +189,10 @@ fn line(program: &str, record: &Record<'_>) -> String {
     format!("{time} {:<5} {program}[{}] {message}\n", record.level(), std::process::id())
 }
 
-/// The text with its control characters (line ends included, tabs not) written as `\n`, `\u{1b}` and the like.
-fn escaped(text: &str) -> String {
+/// The text with its control characters (line ends included, tabs not) written as `\n`, `\u{1b}` and the like: no terminal does
+/// what somebody else's text tells it.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() && character != '\t' {

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockFilter, Type};
 
 /// What is known of the way to whom a datagram is for.
@@ -63,12 +64,34 @@ impl Socket {
     pub(crate) fn frames(device_index: u32, ether_type: u16, filter: &[FilterStep]) -> io::Result<Self> {
         // Without a protocol nothing is received yet: the filter must be there first.
         let socket = new(Domain::PACKET, Type::RAW, Protocol::from(0))?;
+        let socket = Socket(socket);
         if !filter.is_empty() {
-            let steps: Vec<_> = filter.iter().map(|&(code, jt, jf, k)| SockFilter::new(code, jt, jf, k)).collect();
-            socket.attach_filter(&steps)?;
+            socket.filter(filter)?;
         }
-        socket.bind(&link_address(device_index, ether_type))?;
-        Ok(Socket(socket))
+        socket.0.bind(&link_address(device_index, ether_type))?;
+        Ok(socket)
+    }
+
+    /// From now on `filter` sees first what arrives; it replaces the one before.
+    pub(crate) fn filter(&self, filter: &[FilterStep]) -> io::Result<()> {
+        let steps: Vec<_> = filter.iter().map(|&(code, jt, jf, k)| SockFilter::new(code, jt, jf, k)).collect();
+        self.0.attach_filter(&steps)
+    }
+
+    /// From now on nothing is filtered.
+    pub(crate) fn unfilter(&self) -> io::Result<()> {
+        self.0.detach_filter()
+    }
+
+    /// Has the kernel keep up to `bytes` (by its own count, twice that) of what waits to be read; less, if this process may
+    /// not have so much.
+    pub(crate) fn make_room(&self, bytes: usize) -> io::Result<()> {
+        setsockopt(&self.0, sockopt::RcvBufForce, &bytes).or_else(|_| self.0.set_recv_buffer_size(bytes))
+    }
+
+    /// From now on what is sent is cut into datagrams of so many bytes (`UDP_SEGMENT`).
+    pub(crate) fn cut_into(&self, length: u16) -> io::Result<()> {
+        Ok(setsockopt(&self.0, sockopt::UdpGsoSegment, &i32::from(length))?)
     }
 
     /// The address that the kernel would send from on `device`, if it knows a way to `address` there. Nothing is sent.

@@ -7,7 +7,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use crate::sieve::Sieve;
 use crate::socket::{Socket, Way};
+
+/// Bytes for what waits to be read. Each datagram takes some hundred more than it has, and the kernel counts them: some five
+/// thousand have room, a flood of 50 ms.
+const ROOM: usize = 2 * 1024 * 1024;
+
+/// More datagrams than ever wait at one socket: who has read so many has read all that waited when he began.
+pub const MOST_WAITING: usize = 8192;
 
 /// How many ICMP errors in a row one [`UdpSocket::receive`] skips before it says that nothing is there.
 const ERRORS_SKIPPED: usize = 16;
@@ -24,7 +32,21 @@ impl UdpSocket {
     /// # Errors
     /// `AddrInUse` if another socket has the port; permission for ports below 1024.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(UdpSocket { socket: Socket::udp(address)? })
+        let socket = Socket::udp(address)?;
+        // With less room it works as well, but for a flood.
+        let _ = socket.make_room(ROOM);
+        Ok(UdpSocket { socket })
+    }
+
+    /// From now on the kernel drops what `sieve` does not admit, and nobody counts it; `None`: nothing any more.
+    ///
+    /// # Errors
+    /// If the kernel has no such filters. Nothing has changed then.
+    pub fn hold_back(&self, sieve: Option<&Sieve>) -> io::Result<()> {
+        match sieve {
+            Some(sieve) => self.socket.filter(&sieve.steps()),
+            None => self.socket.unfilter(),
+        }
     }
 
     /// The next datagram: its length and its sender; `None` if there is none now.
@@ -45,6 +67,14 @@ impl UdpSocket {
             }
         }
         Ok(None)
+    }
+
+    /// From now on what is sent is cut into datagrams of `length` bytes: many of them cost the kernel little more than one.
+    ///
+    /// # Errors
+    /// If the kernel cannot do that.
+    pub fn cut_into(&self, length: u16) -> io::Result<()> {
+        self.socket.cut_into(length)
     }
 
     /// Sends one datagram to `to`.
@@ -112,6 +142,65 @@ mod tests {
         let mut buffer = [0; 10];
         assert_eq!(next(&here, &mut buffer), Some((300, address)));
         assert_eq!(buffer, [7; 10]);
+    }
+
+    #[test]
+    fn a_sieve_lets_through_what_it_admits_and_nothing_else() {
+        use crate::sieve::Word;
+        for (address, stranger) in [("127.0.0.1:0", "192.0.2.1"), ("[::1]:0", "2001:db8::1")] {
+            let ((here, to), (there, from)) = (bound(address), bound(address));
+            let words = vec![Word { at: 0, mask: !0xff, is: 0x5048_4100 }, Word { at: 4, mask: !0, is: 0x0102_0304 }];
+            let stranger: std::net::IpAddr = stranger.parse().unwrap();
+            for senders in
+                [vec![], vec![from.ip()], vec![stranger, from.ip()], vec![from.ip(), stranger], vec![stranger]]
+            {
+                let sieve = Sieve { length: 10, words: words.clone(), senders };
+                here.hold_back(Some(&sieve)).unwrap();
+                let good = *b"PHA\x09\x01\x02\x03\x04xy";
+                let candidates: [&[u8]; 5] = [
+                    &good,
+                    &good[..9],
+                    b"PHA\x09\x01\x02\x03\x04xyz",
+                    b"PHB\x09\x01\x02\x03\x04xy",
+                    b"PHA\x09\x01\x02\x03\x05xy",
+                ];
+                for datagram in candidates {
+                    there.send(datagram, to, Way::Unproven).unwrap();
+                    // On loopback it has arrived when it is sent.
+                    let mut buffer = [0; 16];
+                    let arrived = here.receive(&mut buffer).unwrap().is_some();
+                    assert_eq!(arrived, sieve.admits(datagram, datagram.len(), from.ip()), "{datagram:?}, {sieve:?}");
+                    assert_eq!(arrived, datagram == good && sieve.senders != [stranger], "{datagram:?}, {sieve:?}");
+                }
+            }
+            here.hold_back(None).unwrap();
+            there.send(b"anything", to, Way::Unproven).unwrap();
+            assert_eq!(next(&here, &mut [0; 16]), Some((8, from)));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_arrives_in_pieces() {
+        let ((here, to), (there, from)) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        there.cut_into(3).unwrap();
+        there.send(b"abcdefgh", to, Way::Unproven).unwrap();
+        let mut buffer = [0; 16];
+        for piece in [&b"abc"[..], b"def", b"gh"] {
+            assert_eq!(next(&here, &mut buffer), Some((piece.len(), from)));
+            assert_eq!(&buffer[..piece.len()], piece);
+        }
+    }
+
+    #[test]
+    fn fewer_datagrams_can_wait_than_is_said() {
+        let (here, to) = bound("127.0.0.1:0");
+        let waiting = |_: &usize| here.send(&[], to, Way::Unproven).is_ok();
+        assert_eq!((0..2 * MOST_WAITING).filter(waiting).count(), 2 * MOST_WAITING);
+        let mut waited = 0;
+        while here.receive(&mut [0; 4]).unwrap().is_some() {
+            waited += 1;
+        }
+        assert!(waited < MOST_WAITING, "{waited}");
     }
 
     #[test]

@@ -179,7 +179,8 @@ impl fmt::Debug for Key {
 }
 
 /// Eight bytes that tell clusters apart: the first ones of the name's SHA-256. Not a secret.
-pub(crate) fn name_hash(name: &str) -> [u8; 8] {
+#[must_use]
+pub fn name_hash(name: &str) -> [u8; 8] {
     let digest: [u8; TAG] = Sha256::digest(name).into();
     let mut hash = [0; 8];
     hash.copy_from_slice(&digest[..8]);

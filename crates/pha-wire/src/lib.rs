@@ -10,5 +10,5 @@ mod key;
 mod replay;
 
 pub use codec::{Codec, LENGTH, OLDEST, Trust, VERSION};
-pub use key::{Key, KeyError, Keyring, MOST_KEYS};
+pub use key::{Key, KeyError, Keyring, MOST_KEYS, name_hash};
 pub use replay::{Accept, ReplayGuard};
