@@ -234,9 +234,13 @@ fn a_folder_that_is_removed_is_shared_again_and_nothing_moves() {
         lab.stays(Duration::from_secs(3), "the same node is active", || node.is_active())?;
         ensure!(fs::metadata(&var)?.mode() & 0o7777 == 0o2775, "it is not shared");
         // The old ones make way for those that are found.
-        lab.wait(SOON, "all three are found again", || {
-            node.cli(&["start"]).is_ok_and(|said| said.status.success()) && has_no_rights(node, ids).is_ok()
-        })?;
+        let mut last = String::new();
+        let found = lab.wait(SOON, "all three are found again", || {
+            let said = node.order(&["start"]).and_then(|_| has_no_rights(node, ids));
+            last = said.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            said.is_ok()
+        });
+        found.context(last)?;
         lab.wait(SOON, "all is as before", || lab.wait_settled(Duration::ZERO).is_ok_and(|id| id == active))?;
         ensure!(holders.spans().iter().all(|span| span.holders == [active]), "{:?}", holders.spans());
         Ok(())

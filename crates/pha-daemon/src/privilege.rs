@@ -211,3 +211,50 @@ pub(crate) fn hand_over(program: Program, home: &Home, config: &Config, user: &U
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    fn installed(dir: &Path, line: &str) -> (Home, Config) {
+        (Home::at(dir), Config::parse(&format!("NODES=a b\n{line}\n"), Path::new("config")).unwrap())
+    }
+
+    #[test]
+    fn only_folders_of_phas_own_are_changed() {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (installation, config) = installed(home.path(), &format!("VARDIR={}", other.path().display()));
+        let places = Places::new(&installation, &config);
+        assert!(places.is_ours(&home.path().join("var/log")), "whatever is in it");
+        assert!(!places.is_ours(Path::new("/")));
+        for name in ["status.dat", "status.dat.7.tmp", "run", "sender.log", "receiver.trace.1"] {
+            fs::write(other.path().join(name), "").unwrap();
+        }
+        assert!(places.is_ours(other.path()));
+        fs::write(other.path().join("passwd"), "").unwrap();
+        assert!(!places.is_ours(other.path()));
+    }
+
+    #[test]
+    fn a_key_in_foreign_hands_is_told_to_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, config) = installed(dir.path(), "DAEMON_USER=nobody");
+        assert_eq!(key_problem(&home, &config), None, "there is none");
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(home.authkey(), "").unwrap();
+        assert_eq!(key_problem(&home, &config), None);
+        let nobody = privilege::user("nobody").unwrap();
+        // Only root can give it away, and only root is told.
+        if let Some(nobody) = nobody.filter(|user| chown(home.authkey(), Some(user.uid), None).is_ok()) {
+            assert_eq!(key_problem(&home, &config), None, "{nobody:?} may have it");
+            chown(home.authkey(), Some(54_321), None).unwrap();
+            assert!(
+                key_problem(&home, &config)
+                    .is_some_and(|told| told.contains("id 54321") && told.contains("chown root"))
+            );
+        }
+    }
+}

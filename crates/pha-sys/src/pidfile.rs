@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use crate::guarded;
 use crate::lock::{LockFile, is_held};
+use crate::privilege::is_root;
 
 /// How long to wait for the lock: one who only asks whether a daemon runs holds it for an instant.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -29,6 +30,8 @@ const LONGEST: u64 = 16;
 pub struct PidFile {
     lock: LockFile,
     path: PathBuf,
+    /// Taken as root.
+    of_root: bool,
 }
 
 /// Why [`PidFile::take`] failed. The other daemon and its file are untouched.
@@ -59,7 +62,7 @@ impl PidFile {
             return Err(PidFileError::AlreadyRunning { pid: running(path).unwrap_or(0) });
         };
         lock.write(format!("{}\n", std::process::id()).as_bytes())?;
-        Ok(PidFile { lock, path: path.to_owned() })
+        Ok(PidFile { lock, path: path.to_owned(), of_root: is_root() })
     }
 
     /// Puts the file back if somebody removed it, with its directory: without it a second daemon could start beside this
@@ -72,7 +75,8 @@ impl PidFile {
         if self.lock.is_at(&self.path) {
             return Ok(false);
         }
-        if let Some(dir) = self.path.parent() {
+        // A folder of root's is for root to make.
+        if let Some(dir) = self.path.parent().filter(|_| self.of_root == is_root()) {
             fs::create_dir_all(dir)?;
         }
         *self = match Self::take(&self.path) {
