@@ -644,6 +644,7 @@ fn a_takeover_on_a_full_disk_has_its_term_on_that_disk_or_does_not_happen() {
         let _disks = small_disks(&lab, 256)?;
         start_both(&lab)?;
         let two = lab.node(2);
+        lab.wait(SOON, "lb2 has heard lb1's term", || two.record().receiver_in() == Some(Status::Online))?;
         let _ = two.fill_disk();
         let term = |node: &Node| node.record().supervise.report.map(|report| report.saying.term).context("no report");
         let before = term(lab.node(1))?;

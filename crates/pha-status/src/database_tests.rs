@@ -194,7 +194,8 @@ fn after_a_reboot_the_newer_of_the_file_and_what_was_kept_is_read() {
     let kept = kept_path(database.path());
     let written = |path: &Path, boot: &str, generation: u64| {
         let sender = SenderSection { incarnation: generation, ..SenderSection::default() };
-        let record = Record { boot_id: boot.into(), generation, sender, ..Record::default() };
+        let node = "lb1".to_owned();
+        let record = Record { node, boot_id: boot.into(), generation, sender, ..Record::default() };
         fs::write(path, file::render(&record).unwrap()).unwrap();
     };
     for (file, keeps) in [(7, 8), (8, 7), (8, 8)] {

@@ -47,6 +47,8 @@ pub enum Deed {
     Close,
     Lock,
     Mode,
+    /// The file's times are set.
+    Touch,
     Look,
     Link,
     Rename,
@@ -61,7 +63,7 @@ impl Deed {
     pub const fn is_change(self) -> bool {
         match self {
             Self::Open | Self::Read | Self::Close | Self::Lock | Self::Look => false,
-            Self::Create | Self::Write | Self::Truncate | Self::Flush | Self::Mode => true,
+            Self::Create | Self::Write | Self::Truncate | Self::Flush | Self::Mode | Self::Touch => true,
             Self::Link | Self::Rename | Self::Swap | Self::Remove => true,
         }
     }
@@ -91,6 +93,7 @@ const CALLS: &[(c_long, Deed, &[Place])] = &[
     (libc::SYS_close, Deed::Close, &[Descriptor(0)]),
     (libc::SYS_flock, Deed::Lock, &[Descriptor(0)]),
     (libc::SYS_fchmod, Deed::Mode, &[Descriptor(0)]),
+    (libc::SYS_utimensat, Deed::Touch, &[Descriptor(0)]),
     (libc::SYS_statx, Deed::Look, &[At(1)]),
     (libc::SYS_faccessat, Deed::Look, &[At(1)]),
     (libc::SYS_linkat, Deed::Link, &[At(1), At(3)]),
@@ -253,7 +256,12 @@ fn path_at(thread: Pid, address: u64) -> Option<PathBuf> {
         read += memory.read_at(&mut bytes[read..], address + read as u64).unwrap_or(0);
     }
     let end = bytes[..read].iter().position(|byte| *byte == 0)?;
-    Some(std::str::from_utf8(&bytes[..end]).ok()?.into())
+    let path = std::str::from_utf8(&bytes[..end]).ok()?;
+    // A name in a folder that it has open (`guarded`).
+    let Some((number, name)) = path.strip_prefix("/proc/self/fd/").and_then(|path| path.split_once('/')) else {
+        return Some(path.into());
+    };
+    Some(std::fs::read_link(format!("/proc/{thread}/fd/{number}")).ok()?.join(name))
 }
 
 /// Starts what `command` makes again and again, and ends it before its first call that names a file of `dir`, then before
