@@ -155,6 +155,13 @@ fn a_standby_that_could_not_store_its_term_once_takes_over_when_it_can() {
         let supervise = standby.pid(Program::Supervise)?;
         standby.refuse_writes(supervise)?;
         lab.node(active).crash()?;
+        lab.wait(SOON, "it takes over under the term that it stored before", || standby.is_active())?;
+        lab.node(active).boot()?;
+        lab.node(active).start()?;
+        ensure!(lab.wait_settled(SOON)? == standby.id(), "the node that crashed is active again");
+        standby.order(&["switchover"])?;
+        ensure!(lab.wait_settled(SOON)? == active, "the service was not switched over");
+        lab.node(active).crash()?;
         let waits = lab.stays(Duration::from_secs(6), "nobody takes over under a term that is not stored", || {
             !standby.holds_address()
         });

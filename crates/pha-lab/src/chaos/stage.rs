@@ -48,8 +48,10 @@ impl Stage {
                 node.start()?;
             }
             let record = node.record();
-            let failures = |report: SuperviseReport| report.resources.iter().any(|resource| resource.failures > 0);
-            if record.operator.wishes.offline.is_some() || record.supervise.report.is_some_and(failures) {
+            let failed = |report: SuperviseReport| {
+                !report.saying.fit || report.resources.iter().any(|resource| resource.failures > 0)
+            };
+            if record.operator.wishes.offline.is_some() || record.supervise.report.is_some_and(failed) {
                 node.order(&["online"])?;
             }
             if !record.operator.wishes.held.is_empty() {

@@ -65,12 +65,11 @@ impl Summary {
 
     /// The table.
     pub(super) fn text(&self, took: Duration) -> String {
-        let mut text = String::new();
+        let mut text = "\n".to_owned();
         let mut line = |cells: [&str; 5]| {
             let [name, survived, outage, two, recovery] = cells;
             text += &format!("{name:<18} {survived:>9}  {outage:>12}  {two:>12}  {recovery:>13}\n");
         };
-        line(["", "", "", "", ""]);
         line(["fault", "survived", "worst outage", "two holders", "healthy after"]);
         for (name, row) in &self.kinds {
             let survived = format!("{}/{}", row.survived, row.played);
