@@ -1,7 +1,8 @@
 //! Whether a heartbeat was said since this machine started.
 //!
 //! Serials that have been heard are on the disk, but after a power failure not the newest ones: somebody could have recorded those
-//! and say them to a receiver that starts anew. So a heartbeat has to tell of one of ours that is younger than this boot. A peer that
+//! and say them to a receiver that starts anew. So a heartbeat that says OFFLINE or LEFT, on which others act, has to tell of
+//! one of ours that is younger than this boot. A peer that
 //! does not hear us cannot, and must not be taken for dead for that: it is believed a dead time before nobody waits for a first
 //! heartbeat any more (ADR 0025).
 

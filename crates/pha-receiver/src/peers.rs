@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pha_config::{Config, Node};
 use pha_core::detector::{Arrival, DetectorSettings, PeerDetector};
 use pha_core::report::{Liveness, PeerReport};
-use pha_core::{BootTime, Dialect, DropReason, Heartbeat, NodeId};
+use pha_core::{BootTime, Dialect, DropReason, Heartbeat, NodeId, Word};
 use pha_daemon::peers::{Addresses, Resolver};
 use pha_daemon::{Daemon, Recorder};
 use pha_status::{Contact, Database, ReceiverSection};
@@ -23,7 +23,7 @@ struct Peer {
     /// Empty until they are known: then the peer cannot be heard, and its silence says nothing.
     addresses: Vec<IpAddr>,
     guard: ReplayGuard,
-    /// Something has shown that what it says is not older than this boot.
+    /// Something has shown that what it says is not older than this boot, or nothing has to any more.
     fresh: bool,
     dead: bool,
 }
@@ -122,7 +122,7 @@ impl Peers {
         let peer = self.peers.iter().position(|peer| peer.node.id == heartbeat.node).ok_or(DropReason::UnknownNode)?;
         let Peer { addresses, guard, fresh, .. } = &mut self.peers[peer];
         let link = addresses.iter().position(|address| *address == from).ok_or(DropReason::UnknownNode)?;
-        if !*fresh && codec.is_authentic() {
+        if !*fresh && codec.is_authentic() && lets_others_act(heartbeat.saying.word) {
             let newer = heartbeat.serial > self.contacts.serial(heartbeat.node);
             // Told what was heard of it, it can show more.
             self.contacts.note(codec, &heartbeat, dialect);
@@ -251,6 +251,14 @@ impl Peers {
     /// The program ends.
     pub fn end_trace(&mut self, now: BootTime) {
         self.recorder.end(&self.detectors, now);
+    }
+}
+
+/// A word that makes peers wait does no harm if it is old, and must not be missed.
+const fn lets_others_act(word: Word) -> bool {
+    match word {
+        Word::Offline { .. } | Word::Left { .. } => true,
+        Word::Online | Word::Progress { .. } | Word::Kept => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pha_core::detector::brings_news;
 use pha_core::heartbeat::Saying;
-use pha_core::{Serial, Word};
+use pha_core::{Direction, LeaveCause, Serial, Word};
 use pha_status::{Contact, Durability, Patience, SenderSection};
 use pha_sys::allocations::counted;
 use pha_wire::{Key, Keyring, OLDEST, Trust, VERSION};
@@ -36,7 +36,7 @@ fn heartbeat(incarnation: u64, sequence: u64) -> Heartbeat {
     Heartbeat {
         node: NodeId::new(2).unwrap(),
         serial: Serial { incarnation, sequence },
-        saying: Saying::healthy(Word::Online),
+        saying: Saying::healthy(Word::Offline { clean: true }),
         reply_wanted: false,
         heard: Serial::default(),
         supervise_age: Duration::ZERO,
@@ -103,6 +103,24 @@ fn after_a_boot_a_peer_is_heard_when_it_tells_of_a_heartbeat_of_this_boot_or_aft
     assert_eq!(liveness(&deaf_peer), Liveness::Unheard);
     say(&mut deaf_peer, &codec, codec.best(), heartbeat(5, 2), at(until));
     assert_eq!(liveness(&deaf_peer), Liveness::Alive);
+}
+
+#[test]
+fn a_peer_that_makes_others_wait_is_heard_at_once_and_what_lets_them_act_has_to_be_fresh_still() {
+    let dir = tempfile::tempdir().unwrap();
+    let codec = holders(key(1).into());
+    let mut peers = peers(&codec, &database(dir.path(), ReceiverSection::default()));
+    let progress = Word::Progress { direction: Direction::Starting, remaining: Duration::from_secs(9) };
+    for (sequence, word) in (1..).zip([Word::Online, progress, Word::Kept, Word::Online]) {
+        let heartbeat = Heartbeat { saying: Saying::healthy(word), ..heartbeat(5, sequence) };
+        say(&mut peers, &codec, codec.best(), heartbeat, at(0));
+        assert_eq!(peers.reports().next().unwrap().serial.sequence, sequence);
+    }
+    for word in [Word::Offline { clean: false }, Word::Left { cause: LeaveCause::Operator }] {
+        let heartbeat = Heartbeat { saying: Saying::healthy(word), ..heartbeat(5, 9) };
+        say(&mut peers, &codec, codec.best(), heartbeat, at(0));
+        assert_eq!(peers.reports().next().unwrap().serial.sequence, 4, "{word:?}");
+    }
 }
 
 #[test]
