@@ -105,6 +105,27 @@ fn sender_and_receiver_do_their_work_without_root() {
     });
 }
 
+#[test]
+fn keys_are_changed_on_a_pair_that_runs_without_root() {
+    scenario(options(), |lab| {
+        let Some((uid, _)) = nobody("keys_are_changed_on_a_pair_that_runs_without_root")? else { return Ok(()) };
+        let (first, other) = (lab.start_all()?, |node: &Node| lab.other(node.id()));
+        let (one, two) = (lab.node(first), other(lab.node(first)));
+        let key = |node: &Node| node.home().join("etc/authkey");
+        one.order(&["keygen", "--rotate"])?;
+        ensure!(fs::metadata(key(one))?.uid() == uid, "the receiver could not read it");
+        // As a copy comes from another machine: root's.
+        fs::remove_file(key(two))?;
+        fs::copy(key(one), key(two))?;
+        ensure!(fs::metadata(key(two))?.uid() == 0);
+        for node in [one, two] {
+            node.order(&["reload"])?;
+            lab.wait(SOON, "it has both keys", || node.record().receiver.signers.len() == 2)?;
+        }
+        Ok(())
+    });
+}
+
 // Promise 3: what an older version left as root's own does not keep the new one from working.
 #[test]
 fn a_node_that_ran_as_root_goes_on_without_it_after_a_restart_and_nothing_moves() {

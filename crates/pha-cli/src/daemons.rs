@@ -248,6 +248,7 @@ pub(crate) fn reload(session: &Session) -> Result<(), Failure> {
     if running.is_empty() {
         return Err(Failure::new(UNAVAILABLE, "pha does not run here: 'start' reads the configuration"));
     }
+    session.hand_over_key()?;
     let mut logs = Vec::new();
     for (program, id) in running {
         send(program, id, Signal::Hangup)?;

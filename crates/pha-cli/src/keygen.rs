@@ -31,7 +31,7 @@ pub(crate) fn create(session: &Session, force: bool) -> Result<(), Failure> {
     if let Some(first) = to_be_done_first(session, exists) {
         return Err(Failure::new(UNAVAILABLE, first));
     }
-    save(&path, &ring_with(None)?)?;
+    save(session, &ring_with(None)?)?;
     let (copy, next) = (copy(&path), if exists { REPLACED } else { FIRST });
     print(&format!("a new key is in {shown}. Now:\n1. {copy}\n{next}"))
 }
@@ -70,7 +70,7 @@ pub(crate) fn rotate(session: &Session) -> Result<(), Failure> {
         return Err(Failure::new(exit::CANT_CREATE, text));
     }
     let new = ring_with(Some(old.first()))?;
-    save(&path, &new)?;
+    save(session, &new)?;
     let (id, before, copy) = (new.first().id(), old.first().id(), copy(&path));
     print(&format!(
         "a new key, {id:02x}, is in {shown} before the one in use, {before:02x}. Nothing is interrupted:\n\
@@ -102,7 +102,7 @@ pub(crate) fn retire(session: &Session, force: bool) -> Result<(), Failure> {
         );
         return Err(Failure::new(UNAVAILABLE, text));
     }
-    save(&path, &Keyring::from(keys.first().clone()))?;
+    save(session, &Keyring::from(keys.first().clone()))?;
     let copy = copy(&path);
     print(&format!("{shown} holds one key, {id:02x}. Now:\n1. {copy}\n2. 'reload' on every node, in any order"))
 }
@@ -136,8 +136,10 @@ fn load(path: &Path) -> Result<Keyring, Failure> {
     Keyring::parse(&text).map_err(|error| Failure::new(exit::CONFIG, format!("{shown}: {error}")))
 }
 
-fn save(path: &Path, keys: &Keyring) -> Result<(), Failure> {
-    write(path, &keys.to_text()).map_err(|error| Failure::from_io("write", path, &error))
+fn save(session: &Session, keys: &Keyring) -> Result<(), Failure> {
+    let path = session.home.authkey();
+    write(&path, &keys.to_text()).map_err(|error| Failure::from_io("write", &path, &error))?;
+    session.hand_over_key()
 }
 
 fn copy(path: &Path) -> String {
@@ -173,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("authkey");
         let keys = ring_with(None).unwrap();
-        save(&path, &keys).unwrap();
+        write(&path, &keys.to_text()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(load(&path).unwrap(), keys);
         let next = ring_with(Some(keys.first())).unwrap();

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use pha_config::{Auth, Config, ConfigErrors, Home, Node};
 use pha_core::NodeId;
+use pha_daemon::privilege::hand_over_key;
 use pha_status::Database;
 use pha_sys::volatile::is_writable;
 use pha_sys::{clock, exit, privilege};
@@ -175,6 +176,13 @@ impl Session {
     pub(crate) fn resource_names(&self) -> Vec<String> {
         let Ok(config) = &self.config else { return Vec::new() };
         config.resources.iter().map(|resource| resource.name.clone()).collect()
+    }
+
+    /// A key that was just written or copied has to be read by daemons that are root no more.
+    pub(crate) fn hand_over_key(&self) -> Result<(), Failure> {
+        let path = self.home.authkey();
+        let handed_over = self.config.as_ref().map_or(Ok(()), |config| hand_over_key(&self.home, config));
+        handed_over.map_err(|error| Failure::from_io("give away", &path, &error))
     }
 
     /// Heartbeats carry a tag that peers can verify.

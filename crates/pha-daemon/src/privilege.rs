@@ -30,6 +30,11 @@ const SHARED_LOGS: u32 = 0o3775;
 /// Only the owner writes.
 const OWN: u32 = 0o755;
 
+/// What a mode allows.
+const MODE: u32 = 0o7777;
+/// What it allows group and others.
+const FOR_OTHERS: u32 = 0o077;
+
 /// What pha itself puts into its folders begins so.
 const OURS: [&str; 6] = ["run", "log", "status.", "sender", "receiver", "supervise"];
 
@@ -164,6 +169,22 @@ pub fn key_problem(home: &Home, config: &Config) -> Option<String> {
         .then(|| format!("{shown}: {shown} belongs to another user (id {owner}), who can write it: chown root {shown}"))
 }
 
+/// Leaves a key that is root's alone to `DAEMON_USER`, which reads it again at each reload. Where nobody gives root up, nothing.
+///
+/// # Errors
+/// If it cannot be given away. A link stays as it is.
+pub fn hand_over_key(home: &Home, config: &Config) -> io::Result<()> {
+    let key = home.authkey();
+    let is_roots_alone = |found: &fs::Metadata| found.is_file() && found.uid() == 0 && found.mode() & FOR_OTHERS == 0;
+    let found = fs::symlink_metadata(&key).ok().filter(|found| privilege::is_root() && is_roots_alone(found));
+    match (found, daemon_user(config)) {
+        (Some(found), Ok(Some(user))) => {
+            shared::file(&key, Owner { uid: Some(user.uid), gid: None, mode: found.mode() & MODE })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// For `check`: why sender and receiver, started as root, would stay it on this machine, with the remedy. Changes nothing.
 #[must_use]
 pub fn problem(home: &Home, config: &Config) -> Option<String> {
@@ -188,6 +209,8 @@ pub(crate) fn prepare(home: &Home, config: &Config) -> Result<Root, Unshared> {
         Err(why) => return Ok(Root::Kept(why)),
     };
     let places = Places::new(home, config);
+    // It is read before root is gone; only a reload would need it.
+    let _ = hand_over_key(home, config);
     match places.share(&user) {
         Ok(()) => Ok(places.obstacle(&user, |_| false).map_or(Root::LeftTo(user), Root::Kept)),
         Err(unshared) if unshared.is_impossible() => {
