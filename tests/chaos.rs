@@ -101,7 +101,9 @@ fn a_term_that_went_back_is_seen() {
         auditor.audit(lab, &eyes)?;
         for node in lab.nodes() {
             node.crash()?;
-            std::fs::remove_file(node.var_dir().join("status.dat"))?;
+            for file in ["status.dat", "status.dat.kept"] {
+                std::fs::remove_file(node.var_dir().join(file))?;
+            }
             node.boot()?;
         }
         lab.start_all()?;

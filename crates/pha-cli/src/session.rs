@@ -29,6 +29,8 @@ pub(crate) struct Session {
     /// Standard output is a terminal.
     pub(crate) terminal: bool,
     config: Result<Config, ConfigErrors>,
+    /// `node` stands in the configuration.
+    is_member: bool,
 }
 
 impl Session {
@@ -39,8 +41,9 @@ impl Session {
         let given = global.node.clone().or_else(|| std::env::var("PHA_NODE").ok()).filter(|name| !name.is_empty());
         let host = clock::host_name().unwrap_or_default();
         let member = config.as_ref().ok().and_then(|config| config.local_node(given.as_deref(), &host).ok());
+        let is_member = member.is_some();
         let node = member.map_or_else(|| given.unwrap_or(host), |node| node.name.clone());
-        Self { node, json: global.json, terminal: std::io::stdout().is_terminal(), config, home }
+        Self { node, is_member, json: global.json, terminal: std::io::stdout().is_terminal(), config, home }
     }
 
     /// The configuration.
@@ -95,7 +98,8 @@ impl Session {
 
     /// This node's status database.
     pub(crate) fn database(&self) -> Database {
-        let database = Database::new(&self.var_dir(), &self.node);
+        let dir = self.var_dir();
+        let database = if self.is_member { Database::new(&dir, &self.node) } else { Database::of_anyone(&dir) };
         match &self.config {
             Ok(config) => database.remembering(&config.memory_dir(&self.home)),
             Err(_) => database,
@@ -206,7 +210,7 @@ mod sample {
         pub(crate) fn sample() -> Self {
             let home = Home::find(Some(Path::new("/nonexistent/pha")));
             let config = Ok(Self::sample_config());
-            Self { home, node: "lb1".to_owned(), json: false, terminal: true, config }
+            Self { home, node: "lb1".to_owned(), json: false, terminal: true, config, is_member: true }
         }
 
         /// Its configuration.

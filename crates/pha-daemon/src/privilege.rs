@@ -32,6 +32,8 @@ const OWN: u32 = 0o755;
 
 /// What a mode allows.
 const MODE: u32 = 0o7777;
+/// Write permission of group and others.
+const WRITABLE: u32 = 0o022;
 /// What it allows group and others.
 const FOR_OTHERS: u32 = 0o077;
 
@@ -71,7 +73,26 @@ impl Places {
 
     fn folders(&self) -> impl Iterator<Item = (&Path, u32)> {
         let databases = [Some(&self.var), self.memory.as_ref()].into_iter().flatten();
-        databases.map(|dir| (dir.as_path(), SHARED)).chain([(self.logs.as_path(), SHARED_LOGS)])
+        // Where the database is replaced, nobody's files may be sticky.
+        let logs = Some((self.logs.as_path(), SHARED_LOGS)).filter(|(dir, _)| !self.is_database(dir));
+        databases.map(|dir| (dir.as_path(), SHARED)).chain(logs)
+    }
+
+    fn is_database(&self, dir: &Path) -> bool {
+        dir == self.var || self.memory.as_deref() == Some(dir)
+    }
+
+    /// A folder that an administrator has put elsewhere, before anybody else could have: pha leaves its owner alone. With the
+    /// remedy.
+    fn link(&self) -> Option<String> {
+        let run = self.var.join("run");
+        let is_link = |dir: &Path| {
+            let holder = dir.parent().and_then(|holder| fs::metadata(holder).ok());
+            dir.is_symlink() && holder.is_some_and(|holder| holder.uid() == 0 && holder.mode() & WRITABLE == 0)
+        };
+        let folders = self.folders().map(|(dir, _)| dir.to_owned()).chain([run]);
+        let link = folders.into_iter().find(|dir| is_link(dir))?;
+        Some(format!("{} is a link: name the folder itself with VARDIR or LOGPATH", link.display()))
     }
 
     /// Only what is pha's own is changed: below `var` of the installation, or holding nothing else.
@@ -190,7 +211,7 @@ pub fn hand_over_key(home: &Home, config: &Config) -> io::Result<()> {
 pub fn problem(home: &Home, config: &Config) -> Option<String> {
     let places = Places::new(home, config);
     match daemon_user(config) {
-        Ok(user) => user.and_then(|user| places.obstacle(&user, |dir| places.is_ours(dir))),
+        Ok(user) => user.and_then(|user| places.link().or_else(|| places.obstacle(&user, |dir| places.is_ours(dir)))),
         Err(why) => Some(why),
     }
 }
@@ -209,6 +230,9 @@ pub(crate) fn prepare(home: &Home, config: &Config) -> Result<Root, Unshared> {
         Err(why) => return Ok(Root::Kept(why)),
     };
     let places = Places::new(home, config);
+    if let Some(why) = places.link() {
+        return Ok(Root::Kept(why));
+    }
     // It is read before root is gone; only a reload would need it.
     let _ = hand_over_key(home, config);
     match places.share(&user) {

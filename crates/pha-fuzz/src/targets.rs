@@ -14,8 +14,11 @@ use pha_status::{Database, Durability, Patience, Record, SenderSection, codec};
 use pha_trace::{Clocks, DetectorInput, Detectors, Entry, EntryRef, Head, Machine, Segment, entry, opening, program};
 use pha_wire::{Codec, Key, Keyring, OLDEST, Trust, VERSION};
 
-/// Written by version 1; `crates/pha-status` keeps it.
-const DATABASE: &[u8] = include_bytes!("../../pha-status/tests/data/status-1.dat");
+/// Written by each version; `crates/pha-status` keeps them.
+const DATABASES: [&[u8]; 2] = [
+    include_bytes!("../../pha-status/tests/data/status-1.dat"),
+    include_bytes!("../../pha-status/tests/data/status-2.dat"),
+];
 
 /// The configuration as it is shipped.
 const CONFIG: &str = include_str!("../../../etc/config");
@@ -36,7 +39,7 @@ pub struct Target {
 pub fn all() -> Vec<Target> {
     vec![
         Target { name: "datagram", seeds: heartbeats, feed: datagram },
-        Target { name: "database", seeds: || vec![DATABASE.to_vec()], feed: database },
+        Target { name: "database", seeds: || DATABASES.map(<[u8]>::to_vec).into(), feed: database },
         Target { name: "record", seeds: records, feed: record },
         Target { name: "trace", seeds: traces, feed: trace },
         Target { name: "config", seeds: configurations, feed: config },

@@ -24,9 +24,9 @@ pub struct OldPeerOptions {
     /// Its own ADDRESS:PORT.
     #[arg(long)]
     at: String,
-    /// ADDRESS:PORT of the other node.
-    #[arg(long)]
-    to: String,
+    /// ADDRESS:PORT of another node; may be repeated.
+    #[arg(long, required = true)]
+    to: Vec<String>,
     /// `CLUSTER` of the other node.
     #[arg(long)]
     cluster: String,
@@ -61,7 +61,9 @@ pub fn run(options: &OldPeerOptions) -> Result<ExitCode> {
     let end = Instant::now() + Duration::from_secs(options.seconds);
     while Instant::now() < end {
         heartbeat.serial.sequence += 1;
-        socket.send_to(&codec.encode(&heartbeat, dialect), &options.to)?;
+        for to in &options.to {
+            socket.send_to(&codec.encode(&heartbeat, dialect), to)?;
+        }
         let next = Instant::now() + INTERVAL;
         while let Some(rest) = next.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
             socket.set_read_timeout(Some(rest))?;

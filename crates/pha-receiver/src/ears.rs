@@ -28,6 +28,8 @@ const BATCH: usize = 64;
 pub struct Ears {
     ears: Vec<Ear>,
     flood: Flood,
+    /// Batches that were read from each since the loop woke.
+    rounds: usize,
 }
 
 #[derive(Debug)]
@@ -35,8 +37,6 @@ struct Ear {
     socket: UdpSocket,
     /// What a heartbeat of this cluster looks like here.
     sieve: Sieve,
-    /// Read since there was last nothing to read.
-    in_a_row: usize,
 }
 
 impl Ears {
@@ -48,9 +48,10 @@ impl Ears {
         let addresses = own_addresses(config, me, known);
         let listen = |address| {
             let (socket, sieve) = (listen(SocketAddr::new(address, config.port))?, sieve(config, me, known, address));
-            Ok(Ear { socket, sieve, in_a_row: 0 })
+            Ok(Ear { socket, sieve })
         };
-        Ok(Self { ears: addresses.into_iter().map(listen).collect::<anyhow::Result<_>>()?, flood: Flood::default() })
+        let ears = addresses.into_iter().map(listen).collect::<anyhow::Result<_>>()?;
+        Ok(Self { ears, flood: Flood::default(), rounds: 0 })
     }
 
     /// What to poll.
@@ -71,12 +72,23 @@ impl Ears {
                 self.flood.count(admitted);
                 heard(bytes, length, from);
             });
-            more |= ear.may_have_more(read);
+            more |= read == BATCH;
         }
         match self.flood.turn(now) {
             Turn::Rises => self.hold_back(true),
             Turn::Falls => self.hold_back(false),
             Turn::Stays => {}
+        }
+        self.comes_first(more)
+    }
+
+    /// What waited when the loop woke comes before its deadlines, for nobody is accused whose heartbeat waits here. What came
+    /// meanwhile does not: a flood would keep the dead alive.
+    const fn comes_first(&mut self, more: bool) -> bool {
+        self.rounds += 1;
+        let more = more && self.rounds < MOST_WAITING / BATCH;
+        if !more {
+            self.rounds = 0;
         }
         more
     }
@@ -109,17 +121,6 @@ impl Ear {
             }
         }
         BATCH
-    }
-
-    /// What waited when the loop woke comes before its deadlines, for nobody is accused whose heartbeat waits here. What came
-    /// meanwhile does not: a flood would keep the dead alive.
-    fn may_have_more(&mut self, read: usize) -> bool {
-        self.in_a_row += read;
-        let more = read == BATCH && self.in_a_row < MOST_WAITING;
-        if !more {
-            self.in_a_row = 0;
-        }
-        more
     }
 }
 

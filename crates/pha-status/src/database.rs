@@ -76,7 +76,7 @@ pub struct Database {
     file: PathBuf,
     /// What is to last, if the machine's end empties `dir`.
     memory: Option<PathBuf>,
-    node: String,
+    node: Option<String>,
     boot_id: OnceLock<String>,
     lock_stuck: AtomicBool,
     tidied: AtomicBool,
@@ -87,11 +87,21 @@ impl Database {
     /// The database in `dir` for the node of this name. Nothing is read or written yet.
     #[must_use]
     pub fn new(dir: &Path, node: &str) -> Self {
+        Self::of(dir, Some(node.to_owned()))
+    }
+
+    /// For a command that does not know which node it is on, as its configuration is broken: whosever database it is.
+    #[must_use]
+    pub fn of_anyone(dir: &Path) -> Self {
+        Self::of(dir, None)
+    }
+
+    fn of(dir: &Path, node: Option<String>) -> Self {
         Self {
             dir: dir.to_owned(),
             file: dir.join(STATUS_FILE),
             memory: None,
-            node: node.to_owned(),
+            node,
             boot_id: OnceLock::new(),
             lock_stuck: AtomicBool::new(false),
             tidied: AtomicBool::new(false),
@@ -157,7 +167,9 @@ impl Database {
         let known = section.clone();
         change(section);
         let news = bad || section.is_news(&known);
-        record.node.clone_from(&self.node);
+        if let Some(node) = &self.node {
+            record.node.clone_from(node);
+        }
         record.generation = record.generation.wrapping_add(1);
         let content = file::render(&record).map_err(|why| StatusError::Unwritable { path: self.file.clone(), why })?;
         let written = Replacement::write(&self.file, &content, durability);
@@ -259,7 +271,7 @@ impl Database {
         let boot_id = self.boot_id()?;
         // On a full disk a file that was replaced twice while it was read may have been overwritten: look once more.
         let again = |why| content(source).map_or(Err(why), |(_, content)| file::parse(&content));
-        let ours = |record: Record| if record.node == self.node { Ok(record) } else { Err(Defect::AnotherNode) };
+        let ours = |record: Record| if self.is_ours(&record) { Ok(record) } else { Err(Defect::AnotherNode) };
         let found = file::parse(&bytes).or_else(again).and_then(ours);
         let is_alive = |record: &Record| record.boot_id == boot_id && source == self.file;
         let (record, kept) = match found {
@@ -274,13 +286,22 @@ impl Database {
     /// What was to last, if that is newer than `generation`. With a memory elsewhere that is what lasts.
     fn kept(&self, generation: u64) -> Option<Record> {
         let kept = self.memory.is_none().then(|| kept_path(&self.file))?;
-        let newer = |record: &Record| record.generation > generation && record.node == self.node;
+        let newer = |record: &Record| record.generation > generation && self.is_ours(record);
         let record = file::parse(&content(&kept).ok()?.1).ok().filter(newer)?;
         Some(record.after_reboot(self.boot_id().ok()?))
     }
 
     fn empty(&self) -> Result<Record, StatusError> {
-        Ok(Record { node: self.node.clone(), boot_id: self.boot_id()?.to_owned(), ..Record::default() })
+        Ok(Record {
+            node: self.node.clone().unwrap_or_default(),
+            boot_id: self.boot_id()?.to_owned(),
+            ..Record::default()
+        })
+    }
+
+    /// Names of nodes are alike in any case.
+    fn is_ours(&self, record: &Record) -> bool {
+        self.node.as_ref().is_none_or(|node| node.eq_ignore_ascii_case(&record.node))
     }
 
     /// Cannot change while this process lives.

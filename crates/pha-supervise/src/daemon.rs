@@ -327,17 +327,17 @@ impl Supervise {
         self.note_published(published)
     }
 
-    /// A database that was lost while we ran must not end a maintenance: the wishes are put back as they were known.
+    /// A database that was lost while we ran must not end a maintenance: the wishes are put back as they were known. What another
+    /// program found kept of them has no time: it is what a reboot leaves.
     fn keep_wishes(&mut self, known: OperatorSection) {
-        let nothing = OperatorSection::default();
-        if self.record.operator != nothing || known == nothing {
+        if self.record.operator.at >= known.at {
             return;
         }
         log::warn!("the status database has lost the operator's wishes; they are put back");
         self.record.operator = known.clone();
         let database = Arc::clone(&self.database);
         let put_back = move |section: &mut OperatorSection| {
-            if *section == nothing {
+            if section.at < known.at {
                 *section = known;
             }
         };

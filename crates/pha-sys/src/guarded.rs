@@ -14,6 +14,9 @@ use nix::libc;
 
 use crate::privilege::is_root;
 
+/// Somebody may remove a file and make another one meanwhile.
+const ATTEMPTS: u32 = 10;
+
 /// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
 
@@ -29,6 +32,25 @@ pub fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
     };
     let folder = folder(dir)?;
     options.open(below(&folder, name))
+}
+
+/// As [`open`], but makes what is not there. Two steps: in a sticky folder that others may write, the kernel refuses even root
+/// to "open or make" a file that is somebody else's (`fs.protected_regular`, proc_sys_fs(5)).
+///
+/// # Errors
+/// As [`open`].
+pub fn open_or_make(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    for _ in 0..ATTEMPTS {
+        match open(options, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        match open(options.clone().create_new(true), path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made,
+        }
+    }
+    Err(Errno::EAGAIN.into())
 }
 
 /// A name in an open folder, for a library that knows no openat(2).

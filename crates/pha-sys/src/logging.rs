@@ -174,7 +174,7 @@ impl Outlet {
 
 /// Neither another file that this name leads to nor a pipe without a reader; that is an error and does not hang the daemon.
 fn open(path: &Path) -> io::Result<File> {
-    let file = guarded::open(OpenOptions::new().append(true).create(true).mode(0o640), path)?;
+    let file = guarded::open_or_make(OpenOptions::new().append(true).mode(0o640), path)?;
     guarded::has_one_name(&file).map(|()| file)
 }
 

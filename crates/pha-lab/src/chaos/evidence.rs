@@ -9,8 +9,9 @@ use super::stage::Stage;
 use crate::command;
 
 /// Keeps all there is, outside of the world, and returns what to say.
-pub(super) fn keep(stage: &Stage, seed: u64, step: &Step, broken: &anyhow::Error) -> Result<String> {
-    let prefix = format!("pha-chaos-{seed}-{}-", step.number);
+/// `options` are those of the run that its plan depends on.
+pub(super) fn keep(stage: &Stage, options: &str, step: &Step, broken: &anyhow::Error) -> Result<String> {
+    let prefix = format!("pha-chaos-{}-", step.number);
     let dir = tempfile::Builder::new().prefix(&prefix).tempdir().context("a folder for the evidence")?.keep();
     let text = format!(
         "broken promise: {broken:#}\nstep: {step:#?}\nholders: {:#?}\nclient: {:#?}\n{}",
@@ -20,7 +21,7 @@ pub(super) fn keep(stage: &Stage, seed: u64, step: &Step, broken: &anyhow::Error
     );
     std::fs::write(dir.join("story"), &text).context("the story")?;
     stage.lab.nodes().iter().try_for_each(|node| copy(node.home(), &dir.join(node.name())))?;
-    let replay = format!("bin/chaos --seed {seed} --faults {}", step.number);
+    let replay = format!("bin/chaos {options} --faults {}", step.number);
     Ok(format!("     {broken:#}\n     kept in {}; again: {replay}", dir.display()))
 }
 

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum as _;
 
 pub use audit::Auditor;
 use plan::Step;
@@ -57,6 +58,15 @@ pub struct ChaosOptions {
     list: bool,
 }
 
+impl ChaosOptions {
+    /// What the plan depends on.
+    fn plan(&self) -> String {
+        let nodes = self.nodes.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let only: String = self.only.iter().map(|name| format!(" --only '{name}'")).collect();
+        format!("--seed {} --nodes {nodes}{only}", self.seed)
+    }
+}
+
 /// Plays the faults and prints a table. Exit code 1 if a promise was broken, 69 where there can be no world for the nodes.
 ///
 /// # Errors
@@ -76,10 +86,13 @@ pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
     world::furnish()?;
     let (table, left_out) = faults::possible(&options.only);
     left_out.iter().for_each(|line| println!("left out: {line}"));
+    if table.is_empty() {
+        return Ok(ExitCode::from(UNAVAILABLE));
+    }
     let steps = plan::draw(options.seed, options.faults, options.nodes, &table, options.only.is_empty());
-    let mut summary = Summary::new(options.seed);
+    let mut summary = Summary::default();
     let began = Instant::now();
-    play(steps.into_iter().filter(|step| step.number >= options.from), &mut summary)?;
+    play(steps.into_iter().filter(|step| step.number >= options.from), &options.plan(), &mut summary)?;
     print!("{}", summary.text(began.elapsed()));
     Ok(ExitCode::from(u8::from(summary.broken() > 0)))
 }
@@ -95,7 +108,7 @@ pub fn lab_options(nodes: usize) -> LabOptions {
 }
 
 /// Steps on one stage after the other: a new one when the number of nodes changes, or a promise was broken.
-fn play(steps: impl Iterator<Item = Step>, summary: &mut Summary) -> Result<()> {
+fn play(steps: impl Iterator<Item = Step>, options: &str, summary: &mut Summary) -> Result<()> {
     let mut stage: Option<Stage> = None;
     for step in steps {
         let fits = stage.as_ref().is_some_and(|stage| stage.lab.nodes().len() == step.nodes);
@@ -108,7 +121,7 @@ fn play(steps: impl Iterator<Item = Step>, summary: &mut Summary) -> Result<()> 
         let played = step::play(on, &step);
         println!("{}", summary.line(&step, &played));
         if let Err(broken) = &played.result {
-            println!("{}", evidence::keep(on, summary.seed(), &step, broken)?);
+            println!("{}", evidence::keep(on, options, &step, broken)?);
             drop(stage.take());
         }
         summary.add(&step, played);

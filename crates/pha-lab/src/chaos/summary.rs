@@ -8,8 +8,8 @@ use super::seconds;
 use super::step::Played;
 
 /// All that was played.
+#[derive(Default)]
 pub(super) struct Summary {
-    seed: u64,
     kinds: BTreeMap<&'static str, Row>,
     steps: u32,
     broken: u32,
@@ -26,14 +26,6 @@ struct Row {
 }
 
 impl Summary {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self { seed, kinds: BTreeMap::new(), steps: 0, broken: 0 }
-    }
-
-    pub(super) const fn seed(&self) -> u64 {
-        self.seed
-    }
-
     /// Steps that broke a promise.
     pub(super) const fn broken(&self) -> u32 {
         self.broken

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use crate::node::{Node, Program};
 
 /// What lies in `var/` of a node that runs.
-const FILES: [&str; 8] =
-    ["fill", "log", "lost+found", "run", "status.dat", "status.dat.reserve", "status.lock", "trace"];
+const FILES: [&str; 9] =
+    ["fill", "log", "lost+found", "run", "status.dat", "status.dat.kept", "status.dat.reserve", "status.lock", "trace"];
 
 /// Bad databases that are kept.
 const KEPT_ASIDE: usize = 8;

@@ -1,6 +1,4 @@
 //! What comes from outside: datagrams, the configuration, the machine's name.
-//!
-//! A peer that speaks an earlier version of the protocol belongs here as soon as there is one.
 
 use anyhow::{Context, Result, ensure};
 

@@ -107,7 +107,7 @@ pub(super) fn all() -> Vec<&'static Fault> {
 }
 
 /// What is not in the table, and why.
-const LEFT_OUT: [(&str, &str); 3] = [
+const LEFT_OUT: [(&str, &str); 2] = [
     (
         "clock",
         "the clock of the machine is not for a test to set, and no namespace has one of its own (time_namespaces(7))",
@@ -116,7 +116,6 @@ const LEFT_OUT: [(&str, &str); 3] = [
         "reordering",
         "it needs a kernel with netem; random schedules reorder (`bin/prove`), and so do the tests of pha-wire",
     ),
-    ("old protocol", "there is one version of the protocol so far; a peer of another one belongs into `input.rs`"),
 ];
 
 /// What may befall: nothing at all on a standby, on the active node whatever `service` is.

@@ -1,13 +1,15 @@
 //! Programs that die, stand still or lack something, and machines that crash with them.
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::super::allows::Allows;
 use super::{Case, Fault, Kind, Needs, Scene, Undo, if_active};
 use crate::command;
 use crate::disturb::Busy;
+use crate::network;
 use crate::node::{Node, Program};
 
 /// A supervise that is away for no longer is not missed: well below `LEASE` − `DEADTIME` − a tick.
@@ -87,6 +89,15 @@ pub(super) const FAULTS: &[Fault] = &[
         lasts: (0, 500),
         allows: |_| Allows::STAYS,
         begin: restart,
+    },
+    Fault {
+        name: "old peer",
+        what: "a standby speaks the protocol version before for a while",
+        kind: Kind::Alone,
+        needs: Needs::Nothing,
+        lasts: (4000, 4500),
+        allows: |_| Allows::STAYS,
+        begin: old_peer,
     },
     Fault {
         name: "few descriptors",
@@ -170,6 +181,31 @@ fn power_cut<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
     let lab = scene.lab;
     lab.nodes().iter().try_for_each(Node::crash)?;
     Ok(Box::new(|| lab.nodes().iter().try_for_each(Node::boot)))
+}
+
+/// Whoever stands by: the old peer never takes over. It ends by itself.
+fn old_peer<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
+    let node = if scene.node.holds_address() { scene.other } else { scene.node };
+    let active = scene.lab.active_nodes().first().copied().context("nobody is active")?;
+    let place = |id: usize| format!("{}:{}", network::node_address(id), scene.lab.port());
+    node.order(&["stop"])?;
+    let mut peer = node.command(node.home().join("bin/pha-lab"));
+    peer.args(["old-peer", "--cluster", "lab", "--seconds", "4", "--node", &node.id().to_string()]);
+    peer.args(["--at", &place(node.id()), "--key"]).arg(node.home().join("etc/authkey"));
+    for other in scene.lab.nodes().iter().filter(|other| other.id() != node.id()) {
+        peer.args(["--to", &place(other.id())]);
+    }
+    let mut peer = peer.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the old peer")?;
+    let heard = || {
+        let receiver = scene.lab.node(active).record().receiver;
+        let contact = receiver.contacts.iter().find(|(id, _)| usize::from(id.number()) == node.id());
+        contact.is_some_and(|(_, contact)| contact.dialect.version == pha_wire::OLDEST)
+    };
+    scene.lab.wait(Duration::from_secs(3), "the old peer is heard", heard)?;
+    Ok(Box::new(move || {
+        ensure!(peer.wait()?.success(), "the old peer has failed");
+        Ok(())
+    }))
 }
 
 fn restart<'a>(scene: &Scene<'a>) -> Result<Undo<'a>> {
