@@ -180,11 +180,12 @@ mod tests {
 
     /// Ears of `a`, and what `b` sends from.
     fn ears(port: u16) -> (Ears, UdpSocket, SocketAddr) {
-        let text = format!("NODES=a b\nPORT={port}\nADDR_a=127.0.79.1\nADDR_b=127.0.79.2\n");
+        let text = format!("NODES=a b\nPORT={port}\nADDR_a=127.0.79.1 127.0.79.3\nADDR_b=127.0.79.2\n");
         let config = Config::parse(&text, Path::new("config")).unwrap();
-        let known = [(0, "127.0.79.1"), (1, "127.0.79.2")];
-        let known = known.map(|(node, address)| (config.nodes[node].id, vec![address.parse().unwrap()]));
-        let ears = Ears::open(&config, &config.nodes[0], &known.into()).unwrap();
+        let known = config.nodes.iter().map(|node| {
+            (node.id, node.addresses.iter().map(|address| address.parse().unwrap()).collect::<Vec<IpAddr>>())
+        });
+        let ears = Ears::open(&config, &config.nodes[0], &known.collect()).unwrap();
         let peer = UdpSocket::bind("127.0.79.2:0".parse().unwrap()).unwrap();
         (ears, peer, SocketAddr::from(([127, 0, 79, 1], port)))
     }
@@ -204,9 +205,12 @@ mod tests {
     #[test]
     fn a_flood_gives_deadlines_their_turn() {
         let (mut ears, peer, to) = ears(47_901);
+        let other = SocketAddr::from(([127, 0, 79, 3], to.port()));
         let mut rounds = 0;
         loop {
             send(&peer, to, &heartbeat(), BATCH);
+            // It begins later at the other ear.
+            send(&peer, other, &heartbeat(), if rounds > 10 { BATCH } else { 0 });
             rounds += 1;
             if !ears.drain(|_, _, _| {}) {
                 break;

@@ -93,6 +93,18 @@ fn the_file_of_another_node_is_bad_however_good_it_is() {
 }
 
 #[test]
+fn a_node_is_the_same_in_any_case_and_who_knows_no_node_changes_the_database_that_is_there() {
+    let (dir, database) = database();
+    set_pid(&database, 7).unwrap();
+    assert_eq!(Database::new(dir.path(), "LB1").read().unwrap().sender.pid, 7);
+    let anyones = Database::of_anyone(dir.path());
+    assert_eq!(anyones.read().unwrap().sender.pid, 7);
+    let updated = anyones.update(Durability::Lasting, Patience::Operator, |_: &mut OperatorSection| {}).unwrap();
+    assert!(updated.set_aside.is_none());
+    assert_eq!((updated.record.node.as_str(), database.read().unwrap().sender.pid), ("lb1", 7));
+}
+
+#[test]
 fn a_file_cut_at_any_byte_is_set_aside_and_never_used() {
     let (_dir, database) = database();
     set_pid(&database, 7).unwrap();

@@ -87,8 +87,9 @@ impl<'a> Replacement<'a> {
     /// Gives it its second name, if it is flushed. A file system without hard links has none, and an ordered one (ext4, btrfs)
     /// needs none.
     pub(crate) fn keep(&self) {
-        if self.durability == Durability::Lasting {
-            let _ = keep(&self.temporary, self.target);
+        if self.durability == Durability::Lasting && keep(&self.temporary, self.target).is_err() {
+            // Rather nothing than what was true before.
+            let _ = fs::remove_file(kept_path(self.target));
         }
     }
 

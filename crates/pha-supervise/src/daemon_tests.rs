@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use pha_config::Home;
+use pha_core::report::OfflineWish;
 
 use super::*;
 
@@ -39,6 +40,29 @@ fn supervise(dir: &Path) -> Supervise {
         next_look: now,
         ended: false,
     }
+}
+
+// What is kept beside a lost database is what a reboot leaves: no `offline`.
+#[test]
+fn wishes_are_put_back_into_a_lost_database_whatever_was_kept_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut supervise = supervise(dir.path());
+    let offline = OfflineWish { since: now(), until: now() + Duration::from_secs(60), force: false };
+    let wish = |operator: &mut OperatorSection| {
+        operator.wishes.offline = Some(offline);
+        operator.wishes.maintenance = true;
+        (operator.by, operator.at) = ("somebody".to_owned(), now());
+    };
+    supervise.database.update(Durability::Lasting, Patience::Operator, wish).unwrap();
+    supervise.read();
+    assert_eq!(supervise.record.operator.wishes.offline, Some(offline));
+    fs::remove_file(dir.path().join("status.dat")).unwrap();
+    let left = supervise.database.read().unwrap().operator;
+    assert!(left.wishes.maintenance && left.wishes.offline.is_none(), "{left:?}");
+    supervise.read();
+    assert_eq!(supervise.record.operator.wishes.offline, Some(offline));
+    assert!(supervise.database_writer.drain(Duration::from_secs(20)));
+    assert_eq!(supervise.database.read().unwrap().operator.wishes.offline, Some(offline));
 }
 
 // Or it takes itself for mute until it next has something to say, and may give way meanwhile.
