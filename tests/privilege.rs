@@ -3,7 +3,7 @@
 //! The user that they become here is `nobody`, who is on every machine.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -122,6 +122,12 @@ fn keys_are_changed_on_a_pair_that_runs_without_root() {
             node.order(&["reload"])?;
             lab.wait(SOON, "it has both keys", || node.record().receiver.signers.len() == 2)?;
         }
+        // With the owner that it had elsewhere no daemon would start again: none is ended.
+        let before = pids(lab);
+        chown(key(two), Some(STRANGER.parse()?), None)?;
+        let refused = two.cli(&["restart"])?;
+        ensure!(refused.status.code() == Some(78) && refused.stderr.contains("chown root"), "{}", refused.stderr);
+        ensure!(pids(lab) == before, "something was ended");
         Ok(())
     });
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use pha_core::Word;
 use pha_core::report::{OfflineWish, ResourceState, SuperviseReport};
+use pha_daemon::privilege;
 use pha_sys::signals::{self, Signal};
 use pha_sys::{exit, pidfile};
 
@@ -138,10 +139,13 @@ pub(crate) fn stop_one(session: &Session, program: Program) -> Result<(), Failur
     Ok(())
 }
 
-/// `restart`: resources and role stay.
+/// `restart`: resources and role stay. What would keep a daemon from starting is told before one is ended.
 pub(crate) fn restart(session: &Session) -> Result<(), Failure> {
     session.demand_administrator("restart")?;
     session.member()?;
+    if let Some(problem) = privilege::key_problem(&session.home, session.config()?) {
+        return Err(Failure::new(exit::CONFIG, format!("nothing was ended: {problem}")));
+    }
     end(session, &STOP_ORDER)?;
     start(session, &START_ORDER)
 }
