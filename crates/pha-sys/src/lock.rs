@@ -117,7 +117,9 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
 fn open(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(mode);
-    guarded::open(&options, path)
+    let file = guarded::open(&options, path)?;
+    // It is written in place, and its mode is changed.
+    guarded::has_one_name(&file).map(|()| file)
 }
 
 /// Whether the file at `path` is the one we locked, and not a newer one that somebody put there meanwhile.
@@ -139,6 +141,16 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
+
+    #[test]
+    fn a_file_that_has_another_name_elsewhere_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (elsewhere, path) = (dir.path().join("passwd"), dir.path().join("status.lock"));
+        fs::write(&elsewhere, "root").unwrap();
+        fs::hard_link(&elsewhere, &path).unwrap();
+        assert!(LockFile::try_lock(&path, 0o600).is_err());
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"root");
+    }
 
     #[test]
     fn a_second_holder_is_refused_until_the_first_lets_go() {

@@ -89,7 +89,9 @@ impl CallNote {
 }
 
 fn write(path: &Path, note: &str) -> io::Result<()> {
-    let mut file = guarded::open(OpenOptions::new().write(true).create(true).truncate(true).mode(0o644), path)?;
+    let mut file = guarded::open(OpenOptions::new().write(true).create(true).truncate(false).mode(0o644), path)?;
+    guarded::has_one_name(&file)?;
+    file.set_len(0)?;
     file.write_all(note.as_bytes())
 }
 
@@ -116,6 +118,16 @@ mod tests {
     use super::*;
     use std::os::unix::process::CommandExt as _;
     use std::process::{Child, Command, Stdio};
+
+    #[test]
+    fn a_note_is_written_into_no_file_that_has_another_name_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (elsewhere, path) = (dir.path().join("passwd"), dir.path().join("web.call"));
+        fs::write(&elsewhere, "root").unwrap();
+        fs::hard_link(&elsewhere, &path).unwrap();
+        assert!(write(&path, "1").is_err());
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"root");
+    }
 
     fn group(script: &str) -> Child {
         Command::new("sh").args(["-c", script]).stdout(Stdio::null()).process_group(0).spawn().unwrap()
