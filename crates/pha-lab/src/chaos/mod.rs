@@ -1,9 +1,9 @@
 //! `bin/chaos`: faults drawn from a seed befall real nodes, and after each of them every promise is audited from outside.
 //!
-//! A [`plan`] is a list of steps; it depends on nothing but the seed. Each step begins one [`faults::Fault`] or two at once,
-//! waits, undoes them, waits until the nodes are healthy, and asks the [`audit`] what the kernels, the client and the
+//! A plan is a list of steps; it depends on nothing but the seed. Each step begins one fault or two at once, waits, undoes
+//! them, waits until the nodes are healthy, and asks the audit what the kernels, the client and the
 //! processes say. What a fault allows meanwhile stands beside it in the table. A step that breaks a promise keeps the
-//! nodes' files as [`evidence`], and the next one begins on new nodes.
+//! nodes' files as evidence, and the next one begins on new nodes.
 
 mod allows;
 mod audit;
