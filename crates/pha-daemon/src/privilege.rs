@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use pha_config::{Config, Home};
 use pha_status::{LOCK_FILE, STATUS_FILE};
+use pha_sys::guarded::is_roots_link;
 use pha_sys::privilege::{self, User};
 use pha_sys::shared::{self, Owner};
 use pha_sys::volatile::is_volatile;
@@ -32,8 +33,6 @@ const OWN: u32 = 0o755;
 
 /// What a mode allows.
 const MODE: u32 = 0o7777;
-/// Write permission of group and others.
-const WRITABLE: u32 = 0o022;
 /// What it allows group and others.
 const FOR_OTHERS: u32 = 0o077;
 
@@ -86,12 +85,8 @@ impl Places {
     /// remedy.
     fn link(&self) -> Option<String> {
         let run = self.var.join("run");
-        let is_link = |dir: &Path| {
-            let holder = dir.parent().and_then(|holder| fs::metadata(holder).ok());
-            dir.is_symlink() && holder.is_some_and(|holder| holder.uid() == 0 && holder.mode() & WRITABLE == 0)
-        };
-        let folders = self.folders().map(|(dir, _)| dir.to_owned()).chain([run]);
-        let link = folders.into_iter().find(|dir| is_link(dir))?;
+        let mut folders = self.folders().map(|(dir, _)| dir).chain([run.as_path()]);
+        let link = folders.find(|dir| is_roots_link(dir))?;
         Some(format!("{} is a link: name the folder itself with VARDIR or LOGPATH", link.display()))
     }
 

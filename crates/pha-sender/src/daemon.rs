@@ -182,7 +182,7 @@ impl Sender {
         let best = codec.best_of(&record.receiver.signers);
         let usual = |peer| codec.answer_to(contact(peer).dialect, best);
         if serial.sequence % OFFER == 1 {
-            // First: who understands both is to hear this one, and takes the other for its copy.
+            // First: who understands both is to hear this one, and drops the other as a replay.
             self.routes.send(|peer| (usual(peer) != best).then(|| said_to(peer, best)));
         }
         self.routes.send(|peer| Some(said_to(peer, usual(peer))));

@@ -77,12 +77,17 @@ pub(crate) fn folder(dir: &Path) -> io::Result<File> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let open = |flags| OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY | flags).open(dir);
     match open(libc::O_NOFOLLOW) {
-        Err(error) if dir.is_symlink() => {
-            let holder = dir.parent().and_then(|holder| fs::metadata(holder).ok());
-            if holder.is_some_and(|holder| is_roots_alone(&holder)) { open(0) } else { Err(refused(&error)) }
-        }
+        Err(_) if is_roots_link(dir) => open(0),
+        Err(error) if dir.is_symlink() => Err(refused(&error)),
         opened => opened,
     }
+}
+
+/// Whether `path` is a symbolic link that nobody but root can have put there.
+#[must_use]
+pub fn is_roots_link(path: &Path) -> bool {
+    let holder = path.parent().and_then(|holder| fs::metadata(holder).ok());
+    path.is_symlink() && holder.is_some_and(|holder| is_roots_alone(&holder))
 }
 
 fn is_roots_alone(found: &Metadata) -> bool {
